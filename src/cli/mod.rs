@@ -1,0 +1,99 @@
+//! The command line: one file per subcommand with its arguments, one call into the library, and printing.
+
+mod hash;
+mod lock;
+mod output;
+mod progress;
+mod source;
+mod vendor;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::error::{Error, Result};
+use crate::interrupt;
+use output::Output;
+
+/// Build, run, inspect and flash MicroPython firmware and native modules.
+#[derive(Debug, Parser)]
+#[command(name = "micropython-builder", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 wrong input, \
+    4 the upstream build failed, 5 a source could not be had or its hash differs, \
+    6 the device or the Python on it failed, 130 interrupted."
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Print data as JSON on standard output, where a command returns data
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say nothing but warnings and errors on standard error
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Colour in messages; `auto` follows the terminal and NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the NAR hash of a file or directory, as `nix hash path` does
+    Hash(hash::Arguments),
+    Lock(lock::Arguments),
+    /// Get a MicroPython source tree by its pin and print where it lies
+    Source(source::Arguments),
+    Vendor(vendor::Arguments),
+}
+
+/// Parses the command line. Wrong usage ends the process with exit code 2, help with 0.
+pub fn parse() -> Arguments {
+    Arguments::parse()
+}
+
+/// Carries a command out.
+///
+/// # Errors
+/// Whatever the command reports; see [`fail`].
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    interrupt::install()?;
+    arguments.global.color.apply();
+    let output = Output::new(arguments.global.json, arguments.global.quiet);
+    match arguments.command {
+        Command::Hash(arguments) => hash::run(&arguments, &output),
+        Command::Lock(arguments) => lock::run(&arguments, &output),
+        Command::Source(arguments) => source::run(&arguments, &output),
+        Command::Vendor(arguments) => vendor::run(&arguments, &output),
+    }
+}
+
+/// Prints an error with its hints to standard error and returns its exit code.
+pub fn fail(error: &Error) -> ExitCode {
+    output::print_error(error);
+    ExitCode::from(error.kind().exit_code())
+}
+
+impl Color {
+    fn apply(self) {
+        match self {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
