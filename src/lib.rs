@@ -14,9 +14,11 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)
 )]
 
+pub mod board;
 pub mod cache;
 pub mod cli;
 pub mod component;
+pub mod doctor;
 pub mod error;
 pub mod interrupt;
 pub mod pins;

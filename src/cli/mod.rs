@@ -1,10 +1,13 @@
 //! The command line: one file per subcommand with its arguments, one call into the library, and printing.
 
+mod boards;
+mod doctor;
 mod hash;
 mod lock;
 mod output;
 mod progress;
 mod source;
+mod tree;
 mod vendor;
 
 use std::process::ExitCode;
@@ -52,6 +55,10 @@ enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List the boards of a MicroPython tree, or show one
+    Boards(boards::Arguments),
+    /// Say what is installed, what is missing for what, and how to get it
+    Doctor(doctor::Arguments),
     /// Print the NAR hash of a file or directory, as `nix hash path` does
     Hash(hash::Arguments),
     Lock(lock::Arguments),
@@ -74,6 +81,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     arguments.global.color.apply();
     let output = Output::new(arguments.global.json, arguments.global.quiet);
     match arguments.command {
+        Command::Boards(arguments) => boards::run(&arguments, &output),
+        Command::Doctor(arguments) => doctor::run(&arguments, &output),
         Command::Hash(arguments) => hash::run(&arguments, &output),
         Command::Lock(arguments) => lock::run(&arguments, &output),
         Command::Source(arguments) => source::run(&arguments, &output),
