@@ -3,6 +3,8 @@
 mod boards;
 mod doctor;
 mod hash;
+mod image;
+mod inspect;
 mod lock;
 mod output;
 mod progress;
@@ -61,6 +63,18 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Print the NAR hash of a file or directory, as `nix hash path` does
     Hash(hash::Arguments),
+    /// Assemble, split, show images for Espressif chips and their partition tables
+    ///
+    /// All of it works offline and without ESP-IDF, and gives the bytes that the tools of MicroPython's
+    /// ESP32 port and of ESP-IDF give.
+    Image(image::Arguments),
+    /// Say what a .mpy, .bin, .uf2, .elf or partition table file is
+    ///
+    /// Goes by what is in a file, never by its name. Known are compiled Python modules (.mpy), images for
+    /// Espressif chips (bootloader, application, or a whole flash with its partition table), partition
+    /// tables, UF2 and ELF files, and raw binaries that hold MicroPython. Checksums and hashes are
+    /// verified. A file that is cut off or damaged is described as far as it goes, with what is wrong.
+    Inspect(inspect::Arguments),
     Lock(lock::Arguments),
     /// Get a MicroPython source tree by its pin and print where it lies
     Source(source::Arguments),
@@ -84,6 +98,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Boards(arguments) => boards::run(&arguments, &output),
         Command::Doctor(arguments) => doctor::run(&arguments, &output),
         Command::Hash(arguments) => hash::run(&arguments, &output),
+        Command::Image(arguments) => image::run(&arguments, &output),
+        Command::Inspect(arguments) => inspect::run(&arguments, &output),
         Command::Lock(arguments) => lock::run(&arguments, &output),
         Command::Source(arguments) => source::run(&arguments, &output),
         Command::Vendor(arguments) => vendor::run(&arguments, &output),
