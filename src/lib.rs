@@ -19,13 +19,16 @@ pub mod cache;
 pub mod cli;
 pub mod component;
 pub mod doctor;
+pub mod emulator;
 pub mod error;
+pub mod firmware;
 pub mod image;
 pub mod inspect;
 pub mod interrupt;
 pub mod natmod;
 pub mod pins;
 pub mod process;
+pub mod repl;
 pub mod report;
 pub mod source;
 

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand with its arguments, one call into the library, and printing.
 
 mod boards;
+mod build;
 mod doctor;
 mod hash;
 mod image;
@@ -8,6 +9,7 @@ mod inspect;
 mod lock;
 mod output;
 mod progress;
+mod run;
 mod source;
 mod tree;
 mod vendor;
@@ -59,6 +61,8 @@ enum Color {
 enum Command {
     /// List the boards of a MicroPython tree, or show one
     Boards(boards::Arguments),
+    /// Build firmware for a board
+    Build(Box<build::Arguments>),
     /// Say what is installed, what is missing for what, and how to get it
     Doctor(doctor::Arguments),
     /// Print the NAR hash of a file or directory, as `nix hash path` does
@@ -76,6 +80,8 @@ enum Command {
     /// verified. A file that is cut off or damaged is described as far as it goes, with what is wrong.
     Inspect(inspect::Arguments),
     Lock(lock::Arguments),
+    /// Boot a firmware in its emulator
+    Run(run::Arguments),
     /// Get a MicroPython source tree by its pin and print where it lies
     Source(source::Arguments),
     Vendor(vendor::Arguments),
@@ -96,11 +102,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let output = Output::new(arguments.global.json, arguments.global.quiet);
     match arguments.command {
         Command::Boards(arguments) => boards::run(&arguments, &output),
+        Command::Build(arguments) => build::run(&arguments, &output),
         Command::Doctor(arguments) => doctor::run(&arguments, &output),
         Command::Hash(arguments) => hash::run(&arguments, &output),
         Command::Image(arguments) => image::run(&arguments, &output),
         Command::Inspect(arguments) => inspect::run(&arguments, &output),
         Command::Lock(arguments) => lock::run(&arguments, &output),
+        Command::Run(arguments) => run::run(&arguments, &output),
         Command::Source(arguments) => source::run(&arguments, &output),
         Command::Vendor(arguments) => vendor::run(&arguments, &output),
     }

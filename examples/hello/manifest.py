@@ -1,0 +1,2 @@
+# Modules to freeze into the firmware.
+module("hello.py")

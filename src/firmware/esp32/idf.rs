@@ -1,0 +1,188 @@
+//! An ESP-IDF tree and what it needs: its version, the target's compiler, the Python with its packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::component::version::Version;
+use crate::error::{Error, Kind, Result};
+use crate::firmware::job::Job;
+use crate::process;
+
+/// The Python modules that ESP-IDF's build imports, with the packages that have them.
+const MODULES: &[(&str, &str)] = &[
+    ("esptool", "esptool"),
+    ("idf_component_manager", "idf-component-manager"),
+    ("kconfgen", "esp-idf-kconfig"),
+    ("pyparsing", "pyparsing"),
+];
+
+/// An ESP-IDF tree.
+#[derive(Debug)]
+pub(super) struct Idf {
+    /// The tree, absolute. It is only read.
+    pub path: PathBuf,
+    /// Its version: `5.5.1`.
+    pub version: String,
+    /// The Python that has its packages.
+    pub python: PathBuf,
+}
+
+impl Idf {
+    /// Opens the tree of a build, and checks what can be checked before configuring.
+    pub(super) fn open(job: &Job<'_>) -> Result<Idf> {
+        let given = job.request.esp32.idf.as_ref().ok_or_else(|| {
+            Error::usage("the esp32 port is built with ESP-IDF, and none was given").hint(
+                "give its tree with --idf DIR (or IDF_PATH=DIR): \
+                 `git clone --recursive -b v5.5.1 https://github.com/espressif/esp-idf`",
+            )
+        })?;
+        let path = given.canonicalize().map_err(|error| {
+            Error::io("find ESP-IDF at", given, &error)
+                .hint("give its tree with --idf DIR, or IDF_PATH=DIR")
+        })?;
+        let version = version(&path)?;
+        for place in [path.as_path(), job.workspace.path()] {
+            check_place(place)?;
+        }
+        check_submodules(&path)?;
+        let python = job.request.esp32.python.clone().unwrap_or_else(|| "python3".into());
+        let python = locate(python)?;
+        check_python(&python)?;
+        Ok(Idf { path, version, python })
+    }
+
+    /// Its version, for comparing.
+    pub(super) fn component_version(&self) -> Result<Version> {
+        self.version.parse()
+    }
+
+    /// The target's C compiler, as ESP-IDF's toolchain file names it, which must be on PATH.
+    pub(super) fn compiler(&self, target: &str) -> Result<String> {
+        let file = self.path.join(format!("tools/cmake/toolchain-{target}.cmake"));
+        let text = fs::read_to_string(&file).map_err(|_| {
+            Error::input(format!("ESP-IDF {} does not know the chip {target}", self.version))
+                .hint("take a newer ESP-IDF; MicroPython's ports/esp32/README.md says which")
+        })?;
+        let compiler = text.lines().find_map(|line| {
+            let value = line.trim().strip_prefix("set(CMAKE_C_COMPILER")?;
+            Some(value.trim().trim_end_matches(')').to_owned())
+        });
+        let compiler = compiler.ok_or_else(|| {
+            Error::input(format!("{} does not set CMAKE_C_COMPILER", file.display()))
+        })?;
+        let output =
+            process::output(Command::new(&compiler).arg("-dumpversion"), Duration::from_secs(20));
+        match output {
+            Ok(output) if output.status.success() => Ok(compiler),
+            Err(error) if error.kind() == Kind::Interrupted => Err(error),
+            _ => Err(Error::input(format!(
+                "the compiler for {target}, {compiler}, is not on PATH or does not run"
+            ))
+            .hint(format!(
+                "`{}/install.sh {target}` gets Espressif's; then `. {}/export.sh`",
+                self.path.display(),
+                self.path.display()
+            ))),
+        }
+    }
+}
+
+/// Reads `tools/cmake/version.cmake`.
+fn version(idf: &Path) -> Result<String> {
+    let file = idf.join("tools/cmake/version.cmake");
+    let text = fs::read_to_string(&file).map_err(|_| {
+        Error::input(format!(
+            "{} is no ESP-IDF tree: it has no tools/cmake/version.cmake",
+            idf.display()
+        ))
+        .hint("give the directory that holds ESP-IDF's components/ and tools/")
+    })?;
+    let part = |name: &str| {
+        text.lines().find_map(|line| {
+            let value = line.trim().strip_prefix("set(")?.strip_prefix(name)?;
+            value.trim().trim_end_matches(')').parse::<u32>().ok()
+        })
+    };
+    let parts = ["IDF_VERSION_MAJOR", "IDF_VERSION_MINOR", "IDF_VERSION_PATCH"].map(part);
+    match parts {
+        [Some(major), Some(minor), Some(patch)] => Ok(format!("{major}.{minor}.{patch}")),
+        _ => Err(Error::input(format!("{} does not say a version", file.display()))
+            .hint("give the tree of a release of ESP-IDF as it is")),
+    }
+}
+
+/// ESP-IDF's own build files split paths at spaces and take some characters as theirs.
+fn check_place(path: &Path) -> Result<()> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "/._-+@,~".contains(c);
+    match path.to_str() {
+        Some(text) if text.chars().all(fine) => Ok(()),
+        _ => Err(Error::input(format!(
+            "ESP-IDF cannot build in or from {}: its path has characters that its build files cannot hold",
+            path.display()
+        ))
+        .hint("use a path of letters, digits, `-`, `_` and `.` only, for ESP-IDF and for --out")),
+    }
+}
+
+/// Submodules without which nothing builds: an ESP-IDF cloned without `--recursive` lacks them all.
+fn check_submodules(idf: &Path) -> Result<()> {
+    const NEEDED: &[&str] = &[
+        "components/mbedtls/mbedtls",
+        "components/lwip/lwip",
+        "components/heap/tlsf",
+        "components/bt/host/nimble/nimble",
+    ];
+    let empty = |path: &&&str| {
+        fs::read_dir(idf.join(path)).map_or(true, |mut entries| entries.next().is_none())
+    };
+    let missing: Vec<&str> = NEEDED.iter().filter(empty).copied().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::input(format!("{} lacks submodules: {}", idf.display(), missing.join(" ")))
+        .hint(format!("`git -C {} submodule update --init --recursive`", idf.display())))
+}
+
+/// Where a program is. The build runs elsewhere, with a `python` of its own first on PATH.
+fn locate(program: PathBuf) -> Result<PathBuf> {
+    let mut place = program.clone();
+    if program.components().count() == 1 {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut places = std::env::split_paths(&path).map(|directory| directory.join(&program));
+        match places.find(|place| place.is_file()) {
+            Some(found) => place = found,
+            // Starting it will say that it is missing.
+            None => return Ok(program),
+        }
+    }
+    std::path::absolute(&place).map_err(|error| Error::io("resolve", &place, &error))
+}
+
+fn check_python(python: &Path) -> Result<()> {
+    let names: Vec<&str> = MODULES.iter().map(|(module, _)| *module).collect();
+    let script = format!(
+        "import importlib.util as u; print(' '.join(n for n in {names:?} if u.find_spec(n) is None))"
+    );
+    let output =
+        process::output(Command::new(python).args(["-c", &script]), Duration::from_secs(60))?;
+    if !output.status.success() {
+        let last = output.stderr.lines().last().unwrap_or("it said nothing");
+        return Err(Error::input(format!("{} is no Python that runs: {last}", python.display()))
+            .hint("name the Python of ESP-IDF's own environment with --python FILE"));
+    }
+    let lacks = |module: &str| output.stdout.split_whitespace().any(|missing| missing == module);
+    let packages: Vec<&str> =
+        MODULES.iter().filter(|(module, _)| lacks(module)).map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{} lacks packages that ESP-IDF's build imports: {}",
+        python.display(),
+        packages.join(", ")
+    ))
+    .hint(format!("`{} -m pip install {}`", python.display(), packages.join(" ")))
+    .hint("or name the Python of ESP-IDF's own environment with --python FILE"))
+}

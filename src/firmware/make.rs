@@ -1,0 +1,259 @@
+//! Running upstream's makefiles, and asking them what they know.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::process::{self, Outcome};
+
+/// Environment variables that reach the build. Makefiles take any variable of the environment as
+/// theirs, so all others are kept from it: a stray `BOARD` or `CFLAGS` must not decide the bytes.
+const INHERITED: &[&str] = &[
+    "DEVELOPER_DIR",
+    "HOME",
+    "LD_LIBRARY_PATH",
+    "LOCALE_ARCHIVE",
+    "LOGNAME",
+    "PATH",
+    "SDKROOT",
+    "TEMP",
+    "TMP",
+    "TMPDIR",
+    "USER",
+];
+
+/// Like [`INHERITED`], by prefix: compiler wrappers of Nix, pkg-config and ccache.
+const INHERITED_PREFIXES: &[&str] = &["CCACHE_", "NIX_", "PKG_CONFIG"];
+
+/// How long a question to a makefile may take.
+const QUESTION_LIMIT: Duration = Duration::from_secs(120);
+
+/// A makefile with the variables and the environment of one build.
+#[derive(Debug, Clone)]
+pub(super) struct Make {
+    /// The directory of the makefile.
+    pub directory: PathBuf,
+    /// `NAME=VALUE` arguments.
+    pub variables: Vec<OsString>,
+    /// The environment besides what is inherited.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// What a makefile says about a build before anything is built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// Objects, include paths and flags: everything that can mention a source.
+    pub paths: Vec<String>,
+    /// The compiler with its leading arguments.
+    pub compiler: String,
+    /// The emulator's command line without a kernel, empty where there is none.
+    pub emulator: Vec<String>,
+}
+
+impl Make {
+    fn command(&self) -> Command {
+        let mut command = Command::new("make");
+        command.current_dir(&self.directory);
+        environment_of(&mut command, &self.environment);
+        command.args(&self.variables);
+        command
+    }
+
+    /// Asks the makefile for what it knows.
+    ///
+    /// # Errors
+    /// When the makefile cannot be evaluated: its own message is shown.
+    pub(super) fn facts(&self) -> Result<Facts> {
+        const MARK: &str = "mpb-fact";
+        let question = [
+            ("paths", "$(OBJ) $(INC) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(LIB) $(LIBS)"),
+            ("compiler", "$(CC)"),
+            ("emulator", "$(QEMU_SYSTEM) $(QEMU_ARGS)"),
+        ]
+        .map(|(name, value)| format!("$(info {MARK} {name} {value})"))
+        .concat();
+        let output = self.ask(&format!("mpb-facts: ; @:{question}"), "mpb-facts")?;
+        let words = |name: &str| -> Vec<String> {
+            let prefix = format!("{MARK} {name} ");
+            let line = output.lines().find_map(|line| line.strip_prefix(&prefix));
+            line.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+        };
+        Ok(Facts {
+            paths: words("paths"),
+            compiler: words("compiler").join(" "),
+            emulator: words("emulator"),
+        })
+    }
+
+    /// Evaluates an extra rule of ours within the makefile and returns what it prints.
+    ///
+    /// # Errors
+    /// When make fails: the rule's or the makefile's own message is shown.
+    pub(super) fn ask(&self, rule: &str, target: &str) -> Result<String> {
+        let mut command = self.command();
+        command.arg(format!("--eval={rule}")).args(["--no-print-directory", "-s", target]);
+        let output = process::output(&mut command, QUESTION_LIMIT)?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let talk = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
+        Err(Error::build(
+            first_error(talk.lines().map(str::to_owned))
+                .unwrap_or_else(|| format!("make ended with {} and said nothing", output.status)),
+        ))
+    }
+
+    /// Runs the makefile's default target, logging everything it prints.
+    ///
+    /// # Errors
+    /// When it fails or exceeds the deadline: the first error of the log is shown.
+    pub(super) fn run(&self, jobs: usize, log: &Path, deadline: Instant) -> Result<()> {
+        let mut command = self.command();
+        command.arg(format!("-j{jobs}"));
+        match process::run_logged(&mut command, log, Some(deadline))? {
+            Outcome::Ended(status) if status.success() => Ok(()),
+            Outcome::Ended(status) => Err(failure(log, &format!("make ended with {status}"))),
+            Outcome::TimedOut => Err(timed_out()),
+        }
+    }
+}
+
+/// Gives a command of a build its environment: what is inherited, and what the build sets.
+pub(super) fn environment_of(command: &mut Command, own: &[(OsString, OsString)]) {
+    command.env_clear();
+    command.envs(std::env::vars_os().filter(|(name, _)| inherited(name)));
+    command.envs(own.iter().map(|(name, value)| (name, value)));
+}
+
+/// The error for a build that did not end in time.
+pub(super) fn timed_out() -> Error {
+    Error::build("the build did not end within its time limit")
+        .hint("give it longer with --time-limit, or look at what it was doing in the log")
+}
+
+fn inherited(name: &OsStr) -> bool {
+    INHERITED.iter().any(|known| name == *known)
+        || name
+            .to_str()
+            .is_some_and(|name| INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+}
+
+/// The error for a step that failed: the first error in its log, else how it ended.
+pub(super) fn failure(log: &Path, ended: &str) -> Error {
+    let lines = fs::File::open(log).map(|file| {
+        BufReader::new(file)
+            .split(b'\n')
+            .map_while(std::result::Result::ok)
+            .map(|line| String::from_utf8_lossy(&line).into_owned())
+    });
+    let message = lines.ok().and_then(first_error);
+    let message = message.unwrap_or_else(|| ended.to_owned());
+    if message.to_lowercase().contains("no space left on device") {
+        return Error::input(format!("the disk is full: {message}"))
+            .hint("free some space, or choose a directory on another disk with --out");
+    }
+    Error::build(message)
+}
+
+/// The first line that says what went wrong, preferring what a tool said to what make made of it.
+fn first_error(lines: impl Iterator<Item = String>) -> Option<String> {
+    const TOOLS: &[&str] = &[
+        "error:",
+        "Error:",
+        "error executing",
+        "Error in manifest",
+        "undefined reference",
+        "multiple definition",
+        "will not fit in region",
+        "overflowed by",
+        "No space left on device",
+        ": not found",
+        "No such file or directory",
+    ];
+    let mut from_make = None;
+    for line in lines {
+        if TOOLS.iter().any(|pattern| line.contains(pattern)) && !line.starts_with("make") {
+            return Some(line.trim().to_owned());
+        }
+        if from_make.is_none() && line.contains("***") {
+            from_make = Some(line.trim().to_owned());
+        }
+    }
+    from_make
+}
+
+/// The compiler flags that put `name` for a directory into everything a compilation records.
+///
+/// GCC passes only the second on to the assembler for sources that are not preprocessed (`.s`).
+pub(super) fn prefix_maps(directory: &Path, name: &str) -> [OsString; 2] {
+    ["-ffile-prefix-map=", "-fdebug-prefix-map="].map(|option| {
+        let mut flag = OsString::from(option);
+        flag.push(directory);
+        flag.push("=");
+        flag.push(name);
+        flag
+    })
+}
+
+/// A word quoted for a shell.
+pub(super) fn shell_word(word: &OsStr) -> OsString {
+    let mut quoted = vec![b'\''];
+    for byte in word.as_bytes() {
+        match byte {
+            b'\'' => quoted.extend_from_slice(br"'\''"),
+            byte => quoted.push(*byte),
+        }
+    }
+    quoted.push(b'\'');
+    OsString::from_vec(quoted)
+}
+
+/// A word quoted for a shell inside a makefile.
+pub(super) fn makefile_word(word: &OsStr) -> OsString {
+    let quoted = shell_word(word);
+    let parts: Vec<&[u8]> = quoted.as_bytes().split(|byte| *byte == b'$').collect();
+    OsString::from_vec(parts.join(b"$$".as_slice()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> impl Iterator<Item = String> {
+        text.lines().map(str::to_owned)
+    }
+
+    #[test]
+    fn a_tools_own_words_come_before_makes() {
+        let log = "CC main.c\nmake: *** [x] Error 1\nmain.c:3:1: error: unknown type name 'x'\n";
+        assert_eq!(
+            first_error(lines(log)).as_deref(),
+            Some("main.c:3:1: error: unknown type name 'x'")
+        );
+        assert_eq!(
+            first_error(lines("a\nmake: *** [x] Error 1\n")).as_deref(),
+            Some("make: *** [x] Error 1")
+        );
+        assert_eq!(first_error(lines("all is well")), None);
+    }
+
+    #[test]
+    fn quoting_survives_make_and_shell() {
+        let odd = "it's $HOME and \"two  spaces\"";
+        let rule =
+            format!("show: ; @printf %s {}", makefile_word(OsStr::new(odd)).to_str().unwrap());
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("Makefile"), "").unwrap();
+        let make = Make {
+            directory: directory.path().to_owned(),
+            variables: Vec::new(),
+            environment: Vec::new(),
+        };
+        assert_eq!(make.ask(&rule, "show").unwrap(), odd);
+    }
+}

@@ -1,0 +1,110 @@
+//! The git submodules of a MicroPython tree: which there are, which a build needs, which are missing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::make::Facts;
+use crate::error::{Error, Result};
+
+/// What leaves a submodule out of a build, for those that carry an optional feature.
+const LEFT_OUT_BY: &[(&str, &str)] = &[
+    ("lib/axtls", "--make-arg MICROPY_PY_SSL=0"),
+    ("lib/berkeley-db-1.xx", "--make-arg MICROPY_PY_BTREE=0"),
+    ("lib/libffi", "--make-arg MICROPY_PY_FFI=0"),
+    ("lib/mbedtls", "--make-arg MICROPY_PY_SSL=0 --make-arg MICROPY_SSL_MBEDTLS=0"),
+];
+
+/// The paths of a tree's submodules, as its `.gitmodules` lists them.
+///
+/// # Errors
+/// When `.gitmodules` is there but cannot be read.
+pub(super) fn list(tree: &Path) -> Result<Vec<PathBuf>> {
+    let path = tree.join(".gitmodules");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(&path).map_err(|error| Error::io("read", &path, &error))?;
+    let paths = text.lines().filter_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "path").then(|| PathBuf::from(value.trim()))
+    });
+    Ok(paths.collect())
+}
+
+/// Those submodules whose files the build would compile or include.
+pub(super) fn needed<'a>(submodules: &'a [PathBuf], facts: &Facts) -> Vec<&'a Path> {
+    let mentioned = |submodule: &Path| {
+        let inside = format!("{}/", submodule.display());
+        facts.paths.iter().any(|word| word.contains(&inside))
+    };
+    submodules.iter().map(PathBuf::as_path).filter(|submodule| mentioned(submodule)).collect()
+}
+
+/// Whether a submodule has been fetched: an unfetched one is an empty directory.
+pub(super) fn present(tree: &Path, submodule: &Path) -> bool {
+    fs::read_dir(tree.join(submodule)).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// The error for submodules that are needed and not there, with what would bring them.
+pub(super) fn missing(tree: &Path, missing: &[&Path]) -> Error {
+    let names: Vec<String> = missing.iter().map(|path| path.display().to_string()).collect();
+    let names = names.join(" ");
+    let mut error =
+        Error::input(format!("{} lacks submodules that this build needs: {names}", tree.display()));
+    error = if tree.join(".git").exists() {
+        error.hint(format!("`git -C {} submodule update --init {names}`", tree.display()))
+    } else {
+        error
+            .hint("build from a release: `--micropython v1.28.0` fetches what it needs by its pins")
+    };
+    with_left_out(error, missing)
+}
+
+/// Adds to an error how to build without the submodules that caused it, if all of them carry a
+/// feature that can be left out.
+pub(super) fn with_left_out(error: Error, submodules: &[&Path]) -> Error {
+    let left_out: Vec<&str> = LEFT_OUT_BY
+        .iter()
+        .filter(|(path, _)| submodules.iter().any(|submodule| *submodule == Path::new(path)))
+        .map(|(_, arguments)| *arguments)
+        .collect();
+    if left_out.is_empty() || left_out.len() < submodules.len() {
+        return error;
+    }
+    error.hint(format!("or build without them: {}", left_out.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_submodules_that_are_compiled_or_included_are_needed() {
+        let submodules =
+            ["lib/mbedtls", "lib/berkeley-db-1.xx", "lib/tinyusb"].map(PathBuf::from).to_vec();
+        let facts = Facts {
+            paths: vec![
+                "-I../../lib/mbedtls/include".to_owned(),
+                "../../../build/lib/mbedtls_errors/mp_mbedtls_errors.o".to_owned(),
+                "../../../build/lib/berkeley-db-1.xx/btree/bt_open.o".to_owned(),
+            ],
+            ..Facts::default()
+        };
+        assert_eq!(
+            needed(&submodules, &facts),
+            [Path::new("lib/mbedtls"), Path::new("lib/berkeley-db-1.xx")]
+        );
+    }
+
+    #[test]
+    fn the_error_names_what_fetches_and_what_leaves_out() {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir(tree.path().join(".git")).unwrap();
+        let error = missing(tree.path(), &[Path::new("lib/berkeley-db-1.xx")]);
+        assert!(error.message().ends_with("needs: lib/berkeley-db-1.xx"));
+        assert!(error.hints()[0].contains("submodule update --init lib/berkeley-db-1.xx"));
+        assert!(error.hints()[1].contains("MICROPY_PY_BTREE=0"));
+        let error = missing(tree.path(), &[Path::new("lib/tinyusb")]);
+        assert_eq!(error.hints().len(), 1, "tinyusb cannot be left out");
+    }
+}

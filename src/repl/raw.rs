@@ -1,0 +1,453 @@
+//! The raw REPL of `shared/runtime/pyexec.c`, with raw-paste mode and its flow-control window.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use super::decoder::{Decoder, Event, Lines};
+use super::fault::{Fault, Tail};
+use super::server::Server;
+use super::transport::Transport;
+use super::{Captured, Console, Exit, Outcome};
+use crate::error::Error;
+use crate::interrupt;
+
+/// How long a wait goes on before the clock and the interrupt flag are looked at.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// How long a target must be silent after a fault report before it counts as crashed.
+const CRASH_SILENCE: Duration = Duration::from_millis(500);
+
+/// How long a booting target may be silent before it is spoken to all the same.
+const BOOT_SILENCE: Duration = Duration::from_secs(1);
+
+/// How long a target gets to start its raw REPL anew, with whatever its `boot.py` does.
+const RESTART: Duration = Duration::from_secs(10);
+
+/// How long the first attempt to enter the raw REPL waits for an answer; later ones wait longer.
+const FIRST_ATTEMPT: Duration = Duration::from_millis(500);
+
+/// How much is sent at once to a target that cannot make the sender wait, and the pause after it:
+/// less than the 256 bytes that the smallest REPL buffers hold.
+const PIECE: usize = 128;
+const PAUSE: Duration = Duration::from_millis(10);
+
+const CTRL_A: u8 = 1;
+const CTRL_B: u8 = 2;
+const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+
+/// What the raw REPL says when it begins, after an interrupt and after a soft reset.
+const BANNER: &[u8] = b"raw REPL; CTRL-B to exit\r\n>";
+
+/// A conversation with the REPL of a target.
+#[derive(Debug)]
+pub struct Repl<T> {
+    transport: T,
+    received: Vec<u8>,
+    taken: usize,
+    paste: Option<bool>,
+    deadline: Option<Instant>,
+    pub(super) tail: Tail,
+    pub(super) server: Server,
+    pub(super) link: Link,
+    pub(super) ending: Option<Ending>,
+    key: String,
+}
+
+/// Whether the target's end of the link is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Link {
+    /// Nobody asked yet.
+    Untried,
+    /// It is there.
+    Up,
+    /// This firmware cannot have it, for this reason.
+    Impossible(String),
+}
+
+/// What the target's end of the link said about how a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ending {
+    Done,
+    Raised,
+    Exit(Exit),
+}
+
+impl<T: Transport> Repl<T> {
+    /// A conversation over a transport. Nothing is sent yet.
+    pub fn new(transport: T) -> Repl<T> {
+        let random = RandomState::new().hash_one(std::process::id());
+        Repl {
+            transport,
+            received: Vec::new(),
+            taken: 0,
+            paste: None,
+            deadline: None,
+            tail: Tail::default(),
+            server: Server::default(),
+            link: Link::Untried,
+            ending: None,
+            key: format!("{random:016x}"),
+        }
+    }
+
+    /// Sets when to give up, whatever is going on.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// The last lines that the target said, ready to follow a message: `; WHAT:` and the lines.
+    pub fn last_lines(&self, what: &str) -> String {
+        self.tail.show(what)
+    }
+
+    /// The marker with which the link's messages of this session begin: a byte that text hardly
+    /// has, and a key that a program cannot know.
+    pub(super) fn marker(&self) -> Vec<u8> {
+        [b"\x1e", self.key.as_bytes()].concat()
+    }
+
+    /// The marker as it is written in a Python string.
+    pub(super) fn marker_literal(&self) -> String {
+        format!("\\x1e{}", self.key)
+    }
+
+    /// Brings the target into the raw REPL: one that is booting, that sits at a prompt, or that
+    /// runs something that Ctrl-C ends.
+    ///
+    /// # Errors
+    /// [`Fault::TimedOut`] when it does not answer within `limit` or before the deadline.
+    pub fn enter_raw(&mut self, limit: Duration) -> Result<(), Fault> {
+        let end = Instant::now() + limit;
+        // An emulated UART drops what comes before the firmware has set it up, and the banner of
+        // the friendly REPL says that it has.
+        match self.wait_for(b">>> ", (Instant::now() + BOOT_SILENCE).min(end)) {
+            Ok(()) | Err(Fault::TimedOut) => {}
+            Err(fault) => return Err(fault),
+        }
+        self.call_raw(end)
+    }
+
+    /// Brings a target that listens into the raw REPL.
+    pub(super) fn call_raw(&mut self, end: Instant) -> Result<(), Fault> {
+        let mut patience = FIRST_ATTEMPT;
+        for attempt in 0.. {
+            self.send(&[b'\r', CTRL_C, CTRL_C, CTRL_A])?;
+            match self.wait_for(BANNER, (Instant::now() + patience).min(end)) {
+                Ok(()) if attempt == 0 => return Ok(()),
+                // Answers to earlier attempts may still come.
+                Ok(()) => return self.synchronise(end),
+                Err(Fault::TimedOut) if Instant::now() < end => patience *= 2,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Fault::TimedOut)
+    }
+
+    /// Goes back to the friendly REPL, which greets with its banner.
+    ///
+    /// # Errors
+    /// When the target cannot be spoken to.
+    pub fn leave_raw(&mut self) -> Result<(), Fault> {
+        self.send(&[CTRL_B])
+    }
+
+    /// Runs code in the raw REPL and follows it to its end; its output goes to `console` as it
+    /// arrives, its traceback into the outcome. Names that it defines stay.
+    ///
+    /// A Ctrl-D that the code prints is taken for its end; [`Repl::run`] does not have that limit.
+    ///
+    /// # Errors
+    /// When the code holds control bytes that the raw REPL cannot carry, or the target fails.
+    pub fn exec(&mut self, code: &[u8], console: &mut dyn Console) -> Result<Outcome, Fault> {
+        if let Some(at) = code.iter().position(|byte| (CTRL_A..=CTRL_D + 1).contains(byte)) {
+            return Err(Error::input(format!(
+                "the code has the control byte 0x{:02x} at offset {at}, which the REPL of this firmware cannot take",
+                code.get(at).unwrap_or(&0)
+            ))
+            .hint("write it as an escape, for example \\x04")
+            .into());
+        }
+        self.tail.clear();
+        // Nothing at all would be a command to start the interpreter anew.
+        self.upload(if code.is_empty() { b"\n" } else { code })?;
+        self.follow(console)
+    }
+
+    /// Runs code whose output is of no interest.
+    pub(super) fn exec_quietly(&mut self, code: &[u8]) -> Result<Outcome, Fault> {
+        self.exec(code, &mut Captured::default())
+    }
+
+    /// Sends code, by raw paste where the firmware has it.
+    fn upload(&mut self, code: &[u8]) -> Result<(), Fault> {
+        if self.paste != Some(false) {
+            let able = self.begin_paste()?;
+            self.paste = Some(able);
+            if able {
+                return self.paste(code);
+            }
+        }
+        self.send(code)?;
+        self.send(&[CTRL_D])?;
+        match (self.next()?, self.next()?) {
+            (b'O', b'K') => Ok(()),
+            (first, second) => Err(unexpected(&[first, second], "OK after a command")),
+        }
+    }
+
+    /// Asks for raw-paste mode. Firmware without it starts the raw REPL anew instead.
+    fn begin_paste(&mut self) -> Result<bool, Fault> {
+        self.send(b"\x05A\x01")?;
+        match (self.next()?, self.next()?) {
+            (b'R', 1) => Ok(true),
+            (b'R', 0) => match self.next()? {
+                b'>' => Ok(false),
+                other => Err(unexpected(&[other], "a prompt after refusing raw paste")),
+            },
+            (b'r', b'a') => {
+                self.wait_for(BANNER.get(2..).unwrap_or(b">"), Instant::now() + RESTART)?;
+                Ok(false)
+            }
+            (first, second) => Err(unexpected(&[first, second], "an answer to raw paste")),
+        }
+    }
+
+    /// Sends code in raw-paste mode: never more than the target has said it has room for.
+    fn paste(&mut self, code: &[u8]) -> Result<(), Fault> {
+        let window = usize::from(u16::from_le_bytes([self.next()?, self.next()?]));
+        if window == 0 {
+            return Err(Fault::Protocol("the target offers a raw-paste window of 0 bytes".into()));
+        }
+        let mut room = window;
+        let mut rest = code;
+        while !rest.is_empty() {
+            while room == 0 || self.has_received() {
+                match self.next()? {
+                    CTRL_A => room += window,
+                    // It wants no more: what came so far does not compile, or fills its memory.
+                    CTRL_D => return self.send(&[CTRL_D]),
+                    other => return Err(unexpected(&[other], "flow control in raw paste")),
+                }
+            }
+            let (piece, later) = rest.split_at(room.min(rest.len()));
+            self.send(piece)?;
+            room -= piece.len();
+            rest = later;
+        }
+        self.send(&[CTRL_D])?;
+        loop {
+            match self.next()? {
+                CTRL_A => {}
+                CTRL_D => return Ok(()),
+                other => return Err(unexpected(&[other], "the end of raw paste")),
+            }
+        }
+    }
+
+    /// Passes on what running code says until it ends, answering the link meanwhile.
+    fn follow(&mut self, console: &mut dyn Console) -> Result<Outcome, Fault> {
+        self.ending = None;
+        let mut decoder = Decoder::new(&self.marker(), Lines::Plain, true);
+        let mut text = Vec::new();
+        loop {
+            if !self.has_received() {
+                self.pass_on(&mut text, console)?;
+                self.receive(None)?;
+            }
+            match decoder.push(self.next()?, &mut text) {
+                None => {}
+                Some(Event::End) => break,
+                Some(Event::Message(message)) => {
+                    self.pass_on(&mut text, console)?;
+                    self.hear(&message, &mut decoder.ends)?;
+                }
+            }
+        }
+        self.pass_on(&mut text, console)?;
+        self.outcome()
+    }
+
+    fn pass_on(&mut self, text: &mut Vec<u8>, console: &mut dyn Console) -> Result<(), Fault> {
+        if !text.is_empty() {
+            self.tail.push(text);
+            console.output(text)?;
+            text.clear();
+        }
+        Ok(())
+    }
+
+    /// A message of the link: `- WHAT …` says something, `NUMBER REQUEST …` asks for something.
+    pub(super) fn hear(&mut self, message: &[u8], ends: &mut bool) -> Result<(), Fault> {
+        let message = String::from_utf8_lossy(message);
+        let (number, rest) = message.split_once(' ').unwrap_or((&message, ""));
+        if number == "-" {
+            let (what, value) = rest.split_once(' ').unwrap_or((rest, ""));
+            *ends = what != "begin";
+            self.ending = match what {
+                "done" => Some(Ending::Done),
+                "raised" => Some(Ending::Raised),
+                "exit" => Some(Ending::Exit(super::program::exit_code(value))),
+                "message" => Some(Ending::Exit(super::program::exit_message(value))),
+                _ => None,
+            };
+            return Ok(());
+        }
+        let answer = self.server.answer(rest);
+        self.send(format!("\x1e{number} {answer}\n").as_bytes())
+    }
+
+    /// What follows the output: the traceback, its end mark, and the prompt or a soft reset.
+    fn outcome(&mut self) -> Result<Outcome, Fault> {
+        let mut traceback = Vec::new();
+        let after = loop {
+            match self.next()? {
+                CTRL_D => match self.next()? {
+                    b'>' => break b'>',
+                    other if traceback.is_empty() => break other,
+                    other => traceback.extend([CTRL_D, other]),
+                },
+                byte => traceback.push(byte),
+            }
+        };
+        let traceback = String::from_utf8_lossy(&traceback).replace("\r\n", "\n");
+        self.tail.push(traceback.as_bytes());
+        if after != b'>' {
+            // SystemExit makes the interpreter start anew.
+            self.forget();
+            self.wait_for(BANNER, Instant::now() + RESTART)?;
+            return Ok(Outcome::Exited(Exit::Unknown));
+        }
+        match self.ending.take() {
+            Some(Ending::Exit(exit)) if traceback.is_empty() => Ok(Outcome::Exited(exit)),
+            _ if traceback.is_empty() => Ok(Outcome::Done),
+            _ => Ok(Outcome::Raised(traceback)),
+        }
+    }
+
+    /// The interpreter was started anew: nothing that was set up in it is there any more.
+    pub(super) fn forget(&mut self) {
+        self.link = Link::Untried;
+        self.server.reset();
+    }
+
+    /// Makes sure that nothing of what was said before is still to come.
+    fn synchronise(&mut self, end: Instant) -> Result<(), Fault> {
+        let word = format!("sync{}", self.key);
+        self.send(format!("print('{word}')\x04").as_bytes())?;
+        self.wait_for(format!("{word}\r\n\x04\x04>").as_bytes(), end)
+    }
+
+    /// Sends bytes, slowly to a target that cannot make the sender wait.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if self.transport.has_flow_control() {
+            return Ok(self.transport.send(bytes)?);
+        }
+        for (index, piece) in bytes.chunks(PIECE).enumerate() {
+            if index > 0 {
+                self.check(None)?;
+                std::thread::sleep(PAUSE);
+            }
+            self.transport.send(piece)?;
+        }
+        Ok(())
+    }
+
+    /// Skips what comes up to and including `pattern`.
+    fn wait_for(&mut self, pattern: &[u8], end: Instant) -> Result<(), Fault> {
+        let mut seen: Vec<u8> = Vec::new();
+        while !seen.ends_with(pattern) {
+            while !self.has_received() {
+                self.receive(Some(end))?;
+            }
+            let byte = self.next()?;
+            self.tail.push(&[byte]);
+            seen.push(byte);
+            if seen.len() > 2 * pattern.len() {
+                seen.drain(..pattern.len());
+            }
+        }
+        Ok(())
+    }
+
+    /// The next byte, waited for.
+    fn next(&mut self) -> Result<u8, Fault> {
+        loop {
+            if let Some(byte) = self.received.get(self.taken) {
+                self.taken += 1;
+                return Ok(*byte);
+            }
+            self.receive(None)?;
+        }
+    }
+
+    /// Whether bytes have been received that were not taken yet.
+    pub(super) fn has_received(&self) -> bool {
+        self.taken < self.received.len()
+    }
+
+    /// What has been received and not taken yet, waiting for it no longer than `wait`.
+    pub(super) fn take_within(&mut self, wait: Duration) -> Result<Vec<u8>, Fault> {
+        if !self.has_received() {
+            match self.receive_once(wait) {
+                Ok(_) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let rest = self.received.split_off(self.taken.min(self.received.len()));
+        self.received.clear();
+        self.taken = 0;
+        Ok(rest)
+    }
+
+    /// Waits until more has been received, the deadline or `end` passes, or the user interrupts.
+    fn receive(&mut self, end: Option<Instant>) -> Result<(), Fault> {
+        let mut silent = Duration::ZERO;
+        loop {
+            self.check(end)?;
+            if self.receive_once(SLICE)? {
+                return Ok(());
+            }
+            silent += SLICE;
+            if silent >= CRASH_SILENCE && self.tail.is_crash() {
+                return Err(Fault::Crashed);
+            }
+        }
+    }
+
+    fn receive_once(&mut self, wait: Duration) -> Result<bool, Fault> {
+        let mut buffer = [0; 8 << 10];
+        match self.transport.receive(&mut buffer, wait) {
+            Ok(0) => Err(Fault::Closed),
+            Ok(count) => {
+                self.received.clear();
+                self.taken = 0;
+                self.received.extend(buffer.iter().take(count));
+                Ok(true)
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::TimedOut | std::io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn check(&self, end: Option<Instant>) -> Result<(), Fault> {
+        interrupt::check()?;
+        let now = Instant::now();
+        if [self.deadline, end].into_iter().flatten().any(|end| now >= end) {
+            return Err(Fault::TimedOut);
+        }
+        Ok(())
+    }
+}
+
+fn unexpected(found: &[u8], expected: &str) -> Fault {
+    let found = String::from_utf8_lossy(found).escape_debug().to_string();
+    Fault::Protocol(format!("the target answered \"{found}\", expected {expected}"))
+}

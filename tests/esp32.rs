@@ -1,0 +1,483 @@
+//! The esp32 port: what is checked before anything is compiled, with trees made up by the tests.
+
+mod common;
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::micropython;
+use micropython_builder::component::component_hash;
+use micropython_builder::component::files::Defaults;
+use micropython_builder::component::glob::FinalStars;
+use micropython_builder::component::manifest::{Manifest, project_hash};
+use serde_json::json;
+use tempfile::TempDir;
+
+fn mpb() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    command.env_remove("IDF_PATH").env_remove("SOURCE_DATE_EPOCH");
+    command
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn program(path: &Path, script: &str) {
+    write(path, &format!("#!/bin/sh\n{script}\n"));
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn names_in(directory: &Path) -> Vec<OsString> {
+    let mut names: Vec<_> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const MANIFEST: &str =
+    "dependencies:\n  espressif/mdns: \"~1.1.0\"\n  idf:\n    version: \">=5.3.0\"\n";
+
+/// As much of MicroPython, ESP-IDF, a compiler and a Python as is looked at before CMake runs.
+/// CMake is a script that writes an `sdkconfig` and fails where `ninja` would begin.
+struct Ground {
+    directory: TempDir,
+}
+
+impl Ground {
+    fn new() -> Ground {
+        let ground = Ground { directory: tempfile::tempdir().unwrap() };
+        ground.micropython();
+        let idf = ground.path("idf");
+        ground.idf_version("5.3.0");
+        write(
+            &idf.join("tools/cmake/toolchain-esp32c3.cmake"),
+            "set(CMAKE_SYSTEM_NAME Generic)\nset(CMAKE_C_COMPILER riscv32-esp-elf-gcc)\n",
+        );
+        for submodule in ["mbedtls/mbedtls", "lwip/lwip", "heap/tlsf", "bt/host/nimble/nimble"] {
+            write(&idf.join("components").join(submodule).join("README.md"), "there\n");
+        }
+        let tools = json!({"tools": [{"name": "riscv32-esp-elf",
+            "versions": [{"name": "esp-13.2.0_20240530", "status": "recommended"}]}]});
+        write(&idf.join("tools/tools.json"), &tools.to_string());
+        ground.compiler("riscv32-esp-elf-gcc (crosstool-NG esp-13.2.0_20240530) 13.2.0");
+        program(&ground.path("bin/python"), "exit 0");
+        program(&ground.path("bin/mpy-cross"), "exit 0");
+        ground.cmake("echo 'CMake Error: this is where the real one begins' >&2; exit 1");
+        fs::create_dir(ground.path("work")).unwrap();
+        ground
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn micropython(&self) {
+        let tree = self.path("micropython");
+        let version = "#define MICROPY_VERSION_MAJOR 1\n#define MICROPY_VERSION_MINOR 28\n\
+            #define MICROPY_VERSION_MICRO 0\n#define MICROPY_VERSION_PRERELEASE 0\n";
+        write(&tree.join("py/mpconfig.h"), version);
+        write(&tree.join("mpy-cross/Makefile"), "");
+        let port = tree.join("ports/esp32");
+        write(&port.join("CMakeLists.txt"), "");
+        write(&port.join("main/idf_component.yml"), MANIFEST);
+        for (board, cmake) in [
+            ("SOME_C3", "set(IDF_TARGET esp32c3)\n"),
+            ("SOME_X9", "set(IDF_TARGET esp32x9)\n"),
+            ("SOME", "# An ESP32.\n"),
+        ] {
+            let board = port.join("boards").join(board);
+            write(&board.join("mpconfigboard.cmake"), cmake);
+            write(&board.join("mpconfigboard.h"), "#define MICROPY_HW_BOARD_NAME \"Some\"\n");
+        }
+        let component = self.path("components/espressif__mdns");
+        write(&component.join("idf_component.yml"), "version: 1.1.0\n");
+        write(&component.join("mdns.c"), "int mdns;\n");
+        let hash = component_hash(&component, Defaults::Kept, FinalStars::Directories).unwrap();
+        write(&component.join(".component_hash"), &hash.to_string());
+        self.lock(&hash.to_string(), ">=5.0");
+    }
+
+    fn lock(&self, component: &str, idf: &str) {
+        let manifest = Manifest::parse(MANIFEST.as_bytes(), "").unwrap();
+        let manifest = project_hash([("main", &manifest)]);
+        let lock = format!(
+            "dependencies:\n  espressif/mdns:\n    component_hash: {component}\n    dependencies:\n    \
+             - name: idf\n      version: '{idf}'\n    source:\n      registry_url: https://example.org/\n      \
+             type: service\n    version: 1.1.0\n  idf:\n    source:\n      type: idf\n    version: 5.5.1\n\
+             manifest_hash: {manifest}\ntarget: esp32c3\nversion: 2.0.0\n"
+        );
+        write(&self.path("micropython/ports/esp32/lockfiles/dependencies.lock.esp32c3"), &lock);
+    }
+
+    fn idf_version(&self, version: &str) {
+        let names = ["MAJOR", "MINOR", "PATCH"];
+        let lines = names.iter().zip(version.split('.'));
+        let text: String =
+            lines.map(|(name, part)| format!("set(IDF_VERSION_{name} {part})\n")).collect();
+        write(&self.path("idf/tools/cmake/version.cmake"), &text);
+    }
+
+    fn compiler(&self, says: &str) {
+        program(&self.path("bin/riscv32-esp-elf-gcc"), &format!("echo '{says}'"));
+    }
+
+    fn cmake(&self, script: &str) {
+        program(&self.path("bin/cmake"), script);
+    }
+
+    fn command(&self, board: &str) -> Command {
+        let mut command = mpb();
+        let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
+        command.env("PATH", path).current_dir(self.path("work"));
+        command
+            .args(["build", board, "--out", "out", "--mpy-cross"])
+            .arg(self.path("bin/mpy-cross"));
+        command.arg("--micropython").arg(self.path("micropython"));
+        command
+    }
+
+    fn with_idf(&self) -> Command {
+        let mut command = self.command("SOME_C3");
+        command.arg("--idf").arg(self.path("idf")).arg("--python").arg(self.path("bin/python"));
+        command
+    }
+
+    fn complete(&self) -> Command {
+        let mut command = self.with_idf();
+        command.arg("--components").arg(self.path("components"));
+        command
+    }
+
+    /// Ends with this code; what it says holds these words, a hint among them; nothing is left behind.
+    #[track_caller]
+    fn refuses(&self, command: &mut Command, code: i32, words: &[&str]) {
+        let output = command.output().unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{command:?}\n{text}");
+        for word in words.iter().chain(&["hint: "]) {
+            assert!(text.contains(word), "{word:?} is not in:\n{text}");
+        }
+        assert_eq!(text.matches("error: ").count(), 1, "{text}");
+        assert_eq!(output.stdout, b"");
+        assert_eq!(
+            names_in(&self.path("work")),
+            Vec::<OsString>::new(),
+            "something is left behind"
+        );
+    }
+}
+
+#[test]
+fn a_tree_that_is_no_esp_idf_is_refused() {
+    let ground = Ground::new();
+    ground.refuses(&mut ground.command("SOME_C3"), 2, &["none was given", "--idf DIR", "IDF_PATH"]);
+    let mut command = ground.command("SOME_C3");
+    command.arg("--idf").arg(ground.path("nowhere"));
+    ground.refuses(&mut command, 3, &["cannot find ESP-IDF at", "nowhere", "--idf DIR"]);
+    let mut command = ground.command("SOME_C3");
+    command.arg("--idf").arg(ground.path("micropython"));
+    ground.refuses(&mut command, 3, &["is no ESP-IDF tree", "tools/cmake/version.cmake"]);
+    // The environment's is found too.
+    let mut command = ground.command("SOME_C3");
+    command.env("IDF_PATH", ground.path("micropython"));
+    ground.refuses(&mut command, 3, &["is no ESP-IDF tree"]);
+
+    fs::remove_dir_all(ground.path("idf/components/lwip/lwip")).unwrap();
+    fs::remove_file(ground.path("idf/components/heap/tlsf/README.md")).unwrap();
+    let words = [
+        "lacks submodules: components/lwip/lwip components/heap/tlsf",
+        "submodule update --init --recursive",
+    ];
+    ground.refuses(&mut ground.complete(), 3, &words);
+    write(&ground.path("idf/tools/cmake/version.cmake"), "set(IDF_VERSION_MAJOR five)\n");
+    ground.refuses(&mut ground.complete(), 3, &["version.cmake does not say a version"]);
+}
+
+#[test]
+fn places_that_esp_idf_cannot_hold_are_refused() {
+    let ground = Ground::new();
+    let spaced = ground.path("esp idf");
+    fs::rename(ground.path("idf"), &spaced).unwrap();
+    let mut command = ground.command("SOME_C3");
+    command.arg("--idf").arg(&spaced);
+    ground.refuses(&mut command, 3, &["esp idf", "characters that its build files cannot hold"]);
+    fs::rename(&spaced, ground.path("idf")).unwrap();
+
+    let place = ground.path("an öther");
+    fs::create_dir(&place).unwrap();
+    ground.refuses(ground.complete().current_dir(&place), 3, &["an öther", "--out"]);
+    assert_eq!(names_in(&place), Vec::<OsString>::new());
+}
+
+#[test]
+fn a_compiler_or_python_that_will_not_do_is_refused() {
+    let ground = Ground::new();
+    let compiler = ground.path("bin/riscv32-esp-elf-gcc");
+    fs::remove_file(&compiler).unwrap();
+    let words = ["riscv32-esp-elf-gcc, is not on PATH or does not run", "install.sh esp32c3"];
+    ground.refuses(&mut ground.complete(), 3, &words);
+    program(&compiler, "exit 1");
+    ground.refuses(&mut ground.complete(), 3, &words);
+    ground.compiler("gcc 1");
+
+    program(&ground.path("bin/python"), "echo idf_component_manager kconfgen");
+    let words = [
+        "lacks packages",
+        "idf-component-manager, esp-idf-kconfig",
+        "-m pip install",
+        "--python FILE",
+    ];
+    ground.refuses(&mut ground.complete(), 3, &words);
+    program(&ground.path("bin/python"), "echo 'not today' >&2; exit 1");
+    ground.refuses(
+        &mut ground.complete(),
+        3,
+        &["is no Python that runs: not today", "--python FILE"],
+    );
+    fs::remove_file(ground.path("bin/python")).unwrap();
+    ground.refuses(&mut ground.complete(), 3, &["bin/python is not installed"]);
+}
+
+#[test]
+fn the_python_of_the_build_is_the_one_that_was_named() {
+    let ground = Ground::new();
+    let python = "[ \"$1\" = -c ] || echo \"CMake Error: python got $*\" >&2";
+    program(&ground.path("bin/python"), python);
+    ground.cmake("python one 'two three'; exit 1");
+    let mut by_name = ground.command("SOME_C3");
+    by_name.args(["--python", "python", "--time-limit", "60", "--idf"]).arg(ground.path("idf"));
+    by_name.arg("--components").arg(ground.path("components"));
+    for mut command in [ground.complete(), by_name] {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+        assert!(stderr(&output).contains("python got one two three"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn flags_of_the_user_are_added_to_those_of_the_build() {
+    let ground = Ground::new();
+    ground.cmake("for argument; do echo \"CMake Error: $argument\" >&2; done; exit 1");
+    let mut command = ground.complete();
+    command.args(["--make-arg", "CMAKE_C_FLAGS=-DONE=1", "--make-arg", "MICROPY_PY_BTREE=0"]);
+    assert_eq!(command.output().unwrap().status.code(), Some(4));
+    let log = fs::read_to_string(ground.path("work/out.log")).unwrap();
+    let of = |name: &str| -> Vec<&str> {
+        let name = format!("CMake Error: -D{name}=");
+        log.lines().filter_map(|line| line.strip_prefix(&name)).collect()
+    };
+    let [flags] = of("CMAKE_C_FLAGS")[..] else { panic!("{log}") };
+    assert!(flags.starts_with("-ffile-prefix-map=/") && flags.ends_with(" -DONE=1"), "{flags}");
+    assert_eq!(of("MICROPY_PY_BTREE"), ["0"]);
+    assert_eq!(of("CMAKE_CXX_FLAGS").len(), 1);
+}
+
+#[test]
+fn chips_and_boards_that_cannot_be_built_are_refused() {
+    let ground = Ground::new();
+    let with_idf = |board: &str| {
+        let mut command = ground.command(board);
+        command.arg("--idf").arg(ground.path("idf")).arg("--python").arg(ground.path("bin/python"));
+        command
+    };
+    ground.refuses(&mut with_idf("SOME_X9"), 3, &["ESP-IDF 5.3.0 does not know the chip esp32x9"]);
+    ground.refuses(&mut with_idf("SOME"), 3, &["ESP-IDF 5.3.0 does not know the chip esp32\n"]);
+    let mut command = with_idf("SOME_C3");
+    command.args(["--make-arg", "MICROPY_BOARD=SOME"]);
+    ground.refuses(&mut command, 2, &["MICROPY_BOARD is set by the board's name"]);
+}
+
+#[test]
+fn components_have_to_be_those_of_the_lock() {
+    let ground = Ground::new();
+    let words = [
+        "needs the ESP-IDF component espressif/mdns 1.1.0",
+        "vendor --micropython",
+        "--target esp32c3",
+    ];
+    ground.refuses(&mut ground.with_idf(), 2, &words);
+    let mut command = ground.with_idf();
+    command.arg("--components").arg(ground.path("idf"));
+    ground.refuses(
+        &mut command,
+        3,
+        &["does not hold the ESP-IDF component espressif/mdns", "vendor"],
+    );
+
+    // What its files are decides, whatever the file beside them says.
+    let source = ground.path("components/espressif__mdns/mdns.c");
+    fs::write(&source, "int evil;\n").unwrap();
+    ground.refuses(
+        &mut ground.complete(),
+        5,
+        &["espressif__mdns: its hash differs from the lock", "vendor"],
+    );
+    fs::write(&source, "int mdns;\n").unwrap();
+    fs::write(ground.path("components/espressif__mdns/more.c"), "").unwrap();
+    ground.refuses(&mut ground.complete(), 5, &["its hash differs from the lock"]);
+}
+
+#[test]
+fn a_lock_has_to_fit_manifest_and_esp_idf() {
+    let ground = Ground::new();
+    let lockfiles = ground.path("micropython/ports/esp32/lockfiles");
+    let hash =
+        fs::read_to_string(ground.path("components/espressif__mdns/.component_hash")).unwrap();
+    ground.lock(&hash, ">=5.4");
+    ground.refuses(
+        &mut ground.complete(),
+        3,
+        &["espressif/mdns", "needs ESP-IDF >=5.4", "is 5.3.0"],
+    );
+    ground.lock(&hash, ">=5.0");
+
+    let manifest = ground.path("micropython/ports/esp32/main/idf_component.yml");
+    fs::write(&manifest, MANIFEST.replace("~1.1.0", "~1.2.0")).unwrap();
+    let words = [
+        "lock ports/esp32/lockfiles/dependencies.lock.esp32c3 is stale",
+        "ports/esp32/main/idf_component.yml",
+    ];
+    ground.refuses(&mut ground.complete(), 3, &words);
+    fs::write(&manifest, MANIFEST).unwrap();
+
+    fs::write(lockfiles.join("dependencies.lock.esp32c3"), "version: 9.0.0\n").unwrap();
+    ground.refuses(&mut ground.complete(), 3, &["dependencies.lock.esp32c3"]);
+    fs::remove_dir_all(&lockfiles).unwrap();
+    let words = ["MicroPython v1.28.0 has no lock of ESP-IDF components for esp32c3", "v1.26.1"];
+    ground.refuses(&mut ground.complete(), 3, &words);
+}
+
+#[test]
+fn what_user_c_modules_need_has_to_be_in_the_lock() {
+    let ground = Ground::new();
+    let module = ground.path("modules/needy");
+    write(&module.join("micropython.cmake"), "");
+    let needs = module.join("idf_component.yml");
+    write(&needs, "dependencies:\n  espressif/mdns: \">=1.0.5\"\n");
+    let with_module = || {
+        let mut command = ground.complete();
+        command.arg("--user-c-modules").arg(ground.path("modules"));
+        command
+    };
+    let manifest = format!("--manifest {}", needs.display());
+    let words = ["is stale", "with what the user C modules need", &manifest];
+    ground.refuses(&mut with_module(), 3, &words);
+
+    // The command of the hint; what is locked already satisfies the module.
+    let lock = ground.path("dependencies.lock.esp32c3");
+    let mut command = mpb();
+    command.arg("lock").arg("--micropython").arg(ground.path("micropython"));
+    command.args(["--target", "esp32c3", "--idf"]).arg(ground.path("idf"));
+    command.arg("--manifest").arg(&needs).arg("--out").arg(&lock);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = with_module().arg("--lock").arg(&lock).output().unwrap();
+    let said = stderr(&output);
+    assert!(said.contains("this is where the real one begins"), "{said}");
+}
+
+#[test]
+fn an_esp_idf_that_is_too_old_is_refused_and_an_unusual_one_warned_about() {
+    let ground = Ground::new();
+    ground.idf_version("5.2.2");
+    let words = ["MicroPython v1.28.0 needs ESP-IDF >=5.3.0", "is 5.2.2", "checkout v5.5.1"];
+    ground.refuses(&mut ground.complete(), 3, &words);
+
+    let fails = |words: &[&str], absent: &[&str]| {
+        let output = ground.complete().output().unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(4), "{text}");
+        for word in
+            words.iter().chain(&["CMake Error: this is where the real one begins", "out.log"])
+        {
+            assert!(text.contains(word), "{word:?} is not in:\n{text}");
+        }
+        for word in absent {
+            assert!(!text.contains(word), "{word:?} is in:\n{text}");
+        }
+        assert_eq!(names_in(&ground.path("work")), ["out.log"]);
+    };
+    ground.idf_version("5.3.0");
+    fails(&[], &["warning: "]);
+    ground.idf_version("5.3.7");
+    fails(
+        &[
+            "warning: upstream does not build MicroPython v1.28.0 with ESP-IDF 5.3.7",
+            "(best v5.5.1)",
+        ],
+        &[],
+    );
+    ground.idf_version("5.3.0");
+    ground.compiler("riscv32-esp-elf-gcc (crosstool-NG esp-12.2.0_20230208) 12.2.0");
+    fails(
+        &[
+            "warning: ESP-IDF 5.3.0 recommends riscv32-esp-elf-gcc of esp-13.2.0_20240530",
+            "esp-12.2.0",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_partition_table_that_does_not_fit_is_refused_before_compiling() {
+    let ground = Ground::new();
+    ground.cmake(
+        "while [ \"$1\" != -B ]; do shift; done; mkdir -p \"$2\"\n\
+         echo 'CONFIG_PARTITION_TABLE_FILENAME=\"micropython-builder-partitions.csv\"' > \"$2/sdkconfig\"\n\
+         echo 'CONFIG_ESPTOOLPY_FLASHSIZE=\"4MB\"' >> \"$2/sdkconfig\"",
+    );
+    let table = ground.path("table.csv");
+    let refuses = |text: &str, words: &[&str]| {
+        fs::write(&table, text).unwrap();
+        let mut command = ground.complete();
+        command.arg("--partition-table").arg(&table);
+        let output = command.output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        for word in words {
+            assert!(said.contains(word), "{word:?} is not in:\n{said}");
+        }
+        assert_eq!(names_in(&ground.path("work")), Vec::<OsString>::new());
+    };
+    let named = format!("the partition table {}", table.display());
+    refuses("nvs, data, nvs, 0x9000, 0x6000,\nfactory, app, factory, 0x10000, 8M,\n", &[&named]);
+    refuses("nvs, data\n", &[&named]);
+    let mut command = ground.complete();
+    command.args(["--partition-table", "nowhere.csv"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("cannot read nowhere.csv"), "{}", stderr(&output));
+}
+
+#[test]
+fn releases_without_lock_files_are_told_so() {
+    let Some(tree) = micropython() else { return };
+    let ground = Ground::new();
+    let mut command = mpb();
+    let path = format!("{}:/usr/bin:/bin", ground.path("bin").display());
+    command.env("PATH", path).current_dir(ground.path("work"));
+    command.args(["build", "ESP32_GENERIC_C3", "--out", "out", "--micropython"]).arg(tree);
+    command.arg("--idf").arg(ground.path("idf")).arg("--python").arg(ground.path("bin/python"));
+    ground.refuses(&mut command, 3, &["has no lock of ESP-IDF components for esp32c3", "v1.26.1"]);
+}
+
+#[test]
+fn a_chip_that_cmake_sees_differently_is_noticed() {
+    let ground = Ground::new();
+    ground.cmake(
+        "while [ \"$1\" != -B ]; do shift; done; mkdir -p \"$2\"\n\
+         echo 'CONFIG_IDF_TARGET=\"esp32s3\"' > \"$2/sdkconfig\"",
+    );
+    let words =
+        ["with the chip esp32c3, but CMake configured it for esp32s3", "set(IDF_TARGET esp32s3)"];
+    ground.refuses(&mut ground.complete(), 3, &words);
+}

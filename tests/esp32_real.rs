@@ -1,0 +1,150 @@
+//! The real build of an ESP32 board, where the environment says where ESP-IDF is (docs/esp32.md).
+
+mod common;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::require;
+use micropython_builder::component::component_hash;
+use micropython_builder::component::files::Defaults;
+use micropython_builder::component::glob::FinalStars;
+use serde_json::{Value, json};
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[track_caller]
+fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What the real build takes (docs/esp32.md); none when the environment does not say.
+struct Real {
+    idf: PathBuf,
+    micropython: PathBuf,
+    components: PathBuf,
+    python: PathBuf,
+    toolchain: PathBuf,
+    qemu: Option<PathBuf>,
+}
+
+fn real() -> Option<Real> {
+    let get =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    Some(Real {
+        idf: get("MPB_ESP_IDF")?,
+        micropython: get("MPB_ESP_MICROPYTHON")?,
+        components: get("MPB_ESP_COMPONENTS")?,
+        python: get("MPB_ESP_PYTHON")?,
+        toolchain: get("MPB_ESP_TOOLCHAIN")?,
+        qemu: get("MPB_ESP_QEMU"),
+    })
+}
+
+/// The image parts lie at their offsets in `firmware.bin`, and 0xff between them.
+fn check_image(out: &Path, record: &Value) {
+    let files = record["files"].as_array().unwrap();
+    let read = |file: &Value| fs::read(out.join(file["path"].as_str().unwrap())).unwrap();
+    let of = |role: &str| files.iter().find(|file| file["role"] == role).unwrap();
+    let firmware = of("firmware");
+    let start = firmware["offset"].as_u64().unwrap();
+    let mut expected = Vec::new();
+    for role in ["bootloader", "partition-table", "application"] {
+        let at = usize::try_from(of(role)["offset"].as_u64().unwrap() - start).unwrap();
+        assert!(at >= expected.len(), "{role} begins before the part before it ends");
+        expected.resize(at, 0xff);
+        expected.extend(read(of(role)));
+    }
+    assert!(read(firmware) == expected, "firmware.bin is not made of its parts");
+}
+
+/// Upstream's own script makes the same image.
+fn check_makeimg(real: &Real, out: &Path) {
+    let build = PathBuf::from(format!("{}.build/build", out.display()));
+    let image = build.join("upstream.bin");
+    let mut command = Command::new(&real.python);
+    command.arg(real.micropython.join("ports/esp32/makeimg.py"));
+    for input in ["sdkconfig", "bootloader/bootloader.bin", "partition_table/partition-table.bin"] {
+        command.arg(build.join(input));
+    }
+    command.arg(build.join("micropython.bin")).arg(&image).arg(build.join("upstream.uf2"));
+    command.env("IDF_PATH", &real.idf).env("PYTHONDONTWRITEBYTECODE", "1");
+    succeed(&mut command);
+    assert!(
+        fs::read(image).unwrap() == fs::read(out.join("firmware.bin")).unwrap(),
+        "makeimg.py makes another image"
+    );
+}
+
+fn check_record(real: &Real, record: &Value) {
+    assert_eq!(record["board"], "ESP32_GENERIC_C3");
+    assert_eq!(record["frozen_modules"], json!(["hello.py"]));
+    assert_eq!(record["user_c_modules"][0]["name"], "triangle");
+    let idf = &record["esp_idf"];
+    let locked = idf["components"].as_array().unwrap();
+    assert!(!locked.is_empty());
+    for component in locked {
+        let directory = component["name"].as_str().unwrap().replace('/', "__");
+        let root = real.components.join(directory);
+        let hash = component_hash(&root, Defaults::Kept, FinalStars::Directories).unwrap();
+        assert_eq!(component["component_hash"], hash.to_string());
+    }
+    let sizes = idf["sizes"].as_array().unwrap();
+    assert_eq!(sizes[0]["archive"], "libmain.a", "MicroPython is the largest part of it");
+    let partitions = idf["partitions"].as_array().unwrap();
+    let used: Vec<u64> = partitions.iter().filter_map(|it| it["used"].as_u64()).collect();
+    let files = record["files"].as_array().unwrap();
+    let application = files.iter().find(|file| file["role"] == "application").unwrap();
+    assert_eq!(used, [application["size"].as_u64().unwrap()]);
+    // All that is in the image but alignment, headers and checksums.
+    let counted: u64 = sizes
+        .iter()
+        .flat_map(|size| ["text", "rodata", "data"].map(|part| size[part].as_u64().unwrap()))
+        .sum();
+    assert!(counted <= used[0] && counted * 10 > used[0] * 9, "{counted} of {used:?}");
+}
+
+#[test]
+fn a_real_board_is_built_without_a_network_and_answers() {
+    let Some(real) = real() else {
+        eprintln!("not run: MPB_ESP_IDF and its companions name no ESP-IDF (docs/esp32.md)");
+        return;
+    };
+    if !require("unshare") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--net"]);
+    command.arg(env!("CARGO_BIN_EXE_micropython-builder")).args(["build", "ESP32_GENERIC_C3"]);
+    command.arg("--micropython").arg(&real.micropython).arg("--idf").arg(&real.idf);
+    command.arg("--components").arg(&real.components).arg("--python").arg(&real.python);
+    command.arg("--manifest").arg(repository("examples/hello/manifest.py"));
+    command.arg("--user-c-modules").arg(repository("examples/modules"));
+    command.arg("--out").arg(&out).args(["--keep-build", "--json"]);
+    let mut path = OsString::from(&real.toolchain);
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    let printed =
+        succeed(command.env("PATH", path).env_remove("IDF_PATH").env_remove("SOURCE_DATE_EPOCH"));
+    let record: Value = serde_json::from_str(&printed).unwrap();
+    check_record(&real, &record);
+    check_image(&out, &record);
+    check_makeimg(&real, &out);
+    eprintln!("ran: built ESP32_GENERIC_C3 with the network cut off; makeimg.py agrees");
+
+    let Some(qemu) = &real.qemu else { return };
+    let mut run = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    run.arg("run").arg(&out).arg("--emulator").arg(qemu);
+    let answer = succeed(run.arg("--script").arg(repository("examples/hello/ask.py")));
+    assert!(answer.contains("on esp32, built by micropython-builder"), "{answer}");
+    assert!(answer.contains("[0, 1, 3, 6, 10, 15, 21, 28, 36, 45]"), "{answer}");
+    eprintln!("ran: booted it in {} and asked its modules", qemu.display());
+}
