@@ -8,7 +8,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::micropython;
 use micropython_builder::component::component_hash;
 use micropython_builder::component::files::Defaults;
 use micropython_builder::component::glob::FinalStars;
@@ -456,18 +455,6 @@ fn a_partition_table_that_does_not_fit_is_refused_before_compiling() {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     assert!(stderr(&output).contains("cannot read nowhere.csv"), "{}", stderr(&output));
-}
-
-#[test]
-fn releases_without_lock_files_are_told_so() {
-    let Some(tree) = micropython() else { return };
-    let ground = Ground::new();
-    let mut command = mpb();
-    let path = format!("{}:/usr/bin:/bin", ground.path("bin").display());
-    command.env("PATH", path).current_dir(ground.path("work"));
-    command.args(["build", "ESP32_GENERIC_C3", "--out", "out", "--micropython"]).arg(tree);
-    command.arg("--idf").arg(ground.path("idf")).arg("--python").arg(ground.path("bin/python"));
-    ground.refuses(&mut command, 3, &["has no lock of ESP-IDF components for esp32c3", "v1.26.1"]);
 }
 
 #[test]

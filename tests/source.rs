@@ -442,6 +442,10 @@ fn what_is_no_source_is_refused() {
     assert!(server.asked().is_empty());
 }
 
+/// The start of a `.tar.xz` that wants a dictionary of 4 GiB.
+const XZ_OF_4_GIB: &[u8] =
+    b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46\x02\0\x21\x01\x28\0\0\0\xe6\xa0\x11\xb3";
+
 #[test]
 fn hostile_archives_are_refused() {
     use EntryType as T;
@@ -478,6 +482,7 @@ fn hostile_archives_are_refused() {
         (members(&[]), "the archive is empty"),
         (b"<html>please log in</html>".to_vec(), "neither a .tar.gz, .tar.xz nor .zip file"),
         (Vec::new(), "neither a .tar.gz, .tar.xz nor .zip file"),
+        (XZ_OF_4_GIB.to_vec(), "memory limit reached"),
         (cut(whole.clone(), whole.len() / 2), "the archive is damaged"),
         (cut(whole.clone(), 5), "the archive is damaged"),
     ];

@@ -1,8 +1,5 @@
 //! Archives from the network: whatever they hold, nothing appears outside the directory they are
 //! unpacked into, and no more than the limits allow.
-//!
-//! Run it with `ASAN_OPTIONS=allocator_may_return_null=1` and `-malloc_limit_mb=0`: the reader of .xz
-//! asks for as much memory as a header says, and takes no for an answer.
 
 #![no_main]
 

@@ -16,7 +16,8 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use flate2::read::MultiGzDecoder;
-use lzma_rust2::XzReader;
+use liblzma::bufread::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
 use tar::EntryType;
 
 use crate::error::{Error, Result, describe};
@@ -24,6 +25,9 @@ use crate::interrupt;
 
 /// How many symlinks a path may lead through, as on Linux.
 const MAX_HOPS: usize = 40;
+
+/// Bytes of memory that unpacking a `.tar.xz` may take. `xz -9` asks for 65 MiB; a header can ask for 4 GiB.
+const XZ_MEMORY: u64 = 256 << 20;
 
 /// How much an archive may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +81,8 @@ pub fn unpack(archive: &Path, into: &Path, layout: Layout, limits: Limits) -> Re
     let input: Box<dyn Read> = if magic.starts_with(&[0x1f, 0x8b]) {
         Box::new(MultiGzDecoder::new(file))
     } else if magic.starts_with(b"\xfd7zXZ\0") {
-        Box::new(XzReader::new(file, true))
+        let decoder = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED);
+        Box::new(XzDecoder::new_stream(file, decoder.map_err(|error| damaged(&error.into()))?))
     } else if magic.get(257..262) == Some(b"ustar".as_slice()) {
         Box::new(file)
     } else {
