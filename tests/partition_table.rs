@@ -344,6 +344,8 @@ fn mistakes_are_told_with_what_mends_them() {
     let sound = "nvs,data,nvs,0x9000,0x6000,\nfactory,app,factory,0x10000,0x1F0000,\n";
     assert_eq!(table(sound, &["--flash-size", "4MB"]), (Some(0), String::new()));
     let cases: &[(&str, &[&str], &str)] = &[
+        ("", &[], "the partition table has no partitions"),
+        ("# nvs,data,nvs,0x9000,0x6000\n", &[], "the partition table has no partitions"),
         ("nvs,data,nvs,0x8000,0x6000", &[], "line 1: the partition \"nvs\" starts at 0x8000"),
         (
             "a,data,nvs,0x9000,0x6000\nb,data,fat,0xa000,4K",

@@ -18,9 +18,16 @@ impl Table {
     /// Checks the table as `gen_esp32part.py` does: alignment, sizes, names, overlaps, otadata, and
     /// that it fits the flash when its size is given. Returns what is odd but no fault.
     ///
+    /// A table without partitions is refused, which that tool accepts: nothing could boot from it, and
+    /// its binary form cannot be told from noise.
+    ///
     /// # Errors
     /// At the first fault.
     pub fn verify(&self, options: &Options) -> Result<Vec<String>> {
+        if self.partitions.is_empty() {
+            return Err(Error::input("the partition table has no partitions")
+                .hint("a line is: name, type, subtype, offset, size, flags"));
+        }
         for partition in &self.partitions {
             verify_partition(partition, options)?;
         }
