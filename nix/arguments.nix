@@ -2,29 +2,29 @@
 { lib, messages }:
 let
   inherit (builtins) all attrNames attrValues hasAttr head isAttrs isBool isFunction isList isPath isString mapAttrs match substring;
-  inherit (lib) concatStringsSep filter isDerivation;
+  inherit (lib) concatStringsSep filter;
   inherit (messages) fail nearest show;
 
   type = description: check: { inherit description check; };
 
-  # A path of the flake or a string that names one, as derivations and `"${src}/modules"` are.
-  isPlace = value: isPath value || isDerivation value || (isString value && substring 0 1 value == "/");
+  # A derivation, or an input of a flake: what can stand in a string for its path.
+  isSource = value: isAttrs value && value ? outPath;
+
+  # That, a path of the flake, or a string that names one, as `"${src}/modules"` does.
+  isPlace = value: isPath value || isSource value || (isString value && substring 0 1 value == "/");
 in
 rec {
   types = {
     string = type "a string" isString;
     boolean = type "true or false" isBool;
-    place = type "a path or a derivation" isPlace;
-    package = type "a derivation" isDerivation;
-    pinned = type "the name of a pinned release such as \"v1.28.0\", a path, or a derivation" (it: isString it || isPlace it);
-    attributes = type "an attribute set" (it: isAttrs it && !isDerivation it);
-
+    place = type "a path, a derivation, or an input of the flake" isPlace;
+    pinned = type "the name of a pinned release such as \"v1.28.0\", a path, a derivation, or an input of the flake" (it: isString it || isPlace it);
     nullOr = it: type "${it.description}, or null" (value: value == null || it.check value);
     listOf = it: type "a list, of which each element is ${it.description}" (value: isList value && all it.check value);
     # One is as good as a list of one.
     someOf = it: type "${it.description}, or a list of such" (value: it.check value || (isList value && all it.check value));
     attrsOf = it: type "an attribute set, of which each value is ${it.description}" (
-      value: isAttrs value && !isDerivation value && all it.check (attrValues value)
+      value: isAttrs value && !isSource value && all it.check (attrValues value)
     );
   };
 
@@ -48,12 +48,8 @@ rec {
         [ "nearest to it: ${concatStringsSep ", " (nearest name (attrNames options))}" "docs/nix.md lists them all" ]
     else mapAttrs value options;
 
-  # Whether a place holds something, for one that can be looked at while evaluating: a path of the flake.
-  # Of what is yet to be built nothing is known.
-  mayHold = place: name: !(isPath place) || builtins.pathExists (place + "/${name}");
-
   # A place as a string that derivations can use.
-  placeOf = place: if isDerivation place then "${place}" else if isPath place then "${place}" else place;
+  placeOf = place: if isString place then place else "${place}";
 
   toList = value: if isList value then value else [ value ];
 

@@ -20,8 +20,21 @@ let
       machine = known.machine or null;
       # What is frozen when the user gives nothing, as manifests name it; null where that is no file.
       manifest = known.manifests.${key} or null;
-      name = if variant == null then board else "${board}-${variant}";
+      name = nameOf board variant;
     };
+
+  # A board that a tree of the user's own has, and ours does not.
+  unlisted = { board, variant, port, chip }:
+    if port == null then fail "chip is for a board that is not listed, and port does not say of which port ${board} is" [ "give port" ]
+    else {
+      inherit port board variant;
+      mcu = if port == "qemu" then null else chip;
+      machine = if port == "qemu" then chip else null;
+      manifest = { esp32 = "$(PORT_DIR)/boards/manifest.py"; }.${port} or null;
+      name = nameOf board variant;
+    };
+
+  nameOf = board: variant: if variant == null then board else "${board}-${variant}";
 
   # `variant` null takes the one that upstream builds when none is named.
   find = { board, variant ? null, port ? null }:
@@ -36,7 +49,7 @@ let
         else if having == [ ] then
           fail "MicroPython ${data.micropython} has no board \"${board}\"" (
             oneOf board (concatMap (name: attrNames data.ports.${name}) (attrNames data.ports))
-            ++ [ "with a micropython of your own that has it, give port as well" ]
+            ++ [ "of a board that only your own micropython has, say port and chip too" ]
           )
         else if length having > 1 then
           fail "several ports have a board \"${board}\": ${concatStringsSep ", " having}" [ "say which with port" ]
@@ -65,7 +78,7 @@ let
       data.ports;
 in
 {
-  inherit find matrix;
+  inherit find matrix unlisted;
   release = data.micropython;
 
   # Those with short names among the flake's packages: what a newcomer has on the desk, or can run

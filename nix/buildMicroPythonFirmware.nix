@@ -3,7 +3,7 @@
 { lib, stdenv, stdenvNoCC, writeText, arguments, boards, components, espPython, firmwareArguments, helper, mpyCross, ports, sources }:
 let
   inherit (builtins) isPath;
-  inherit (lib) concatMap getName mapAttrsToList optional optionalAttrs optionals optionalString;
+  inherit (lib) concatMap getName isDerivation mapAttrsToList optional optionalAttrs optionals optionalString;
   inherit (arguments) placeOf toList;
 
   # The tree that is built: the user's shell code has run in it.
@@ -41,7 +41,7 @@ let
   # By the names that the directories have where the user has them. In the store they have others, and a
   # module is called by its directory.
   namedModules = it: map
-    (place: { name = if isPath place then baseNameOf place else getName place; path = placeOf place; })
+    (place: { name = if isDerivation place then getName place else baseNameOf place; path = placeOf place; })
     (toList it.userCModules);
 
   repeat = option: values: concatMap (value: [ option "${value}" ]) values;
@@ -59,7 +59,10 @@ let
       patches = if it.postPatch == "" && it.patchPhase == null then map placeOf it.patches else [ ];
       submodules = sources.submodules release (port.submodules ++ [ "lib/micropython-lib" ]) it.submodules;
       micropythonLib = if it.micropythonLib != null then placeOf it.micropythonLib else submodules."lib/micropython-lib";
-      toolchain = if it.toolchain != null then it.toolchain else port.toolchain target espIdf;
+      toolchain =
+        if it.toolchain == null then port.toolchain target espIdf
+        else if isDerivation it.toolchain then it.toolchain
+        else placeOf it.toolchain;
       cross =
         if it.mpyCross != null then "${placeOf it.mpyCross}/bin/mpy-cross"
         # A patch may change what mpy-cross is: then the build makes its own.
@@ -75,6 +78,7 @@ let
     {
       inherit port release tree toolchain;
       espIdf = if port.usesEspIdf then espIdf else null;
+      components = managed;
       arguments =
         [ target.board "--port" target.port ]
         ++ optionals (target.variant != null) [ "--variant" target.variant ]
@@ -179,7 +183,7 @@ let
         inherit target helper;
         inherit (common) toolchain tree;
         release = release.name;
-      } // optionalAttrs cached { buildCache = cache; } // optionalAttrs (common.espIdf != null) { espIdf = common.espIdf.tree; };
+      } // optionalAttrs cached { buildCache = cache; } // optionalAttrs (common.espIdf != null) { espIdf = common.espIdf.tree; inherit (common) components; };
       meta = {
         description = "MicroPython ${release.name} for ${target.name}";
         homepage = "https://micropython.org";

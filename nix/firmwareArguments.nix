@@ -11,6 +11,7 @@ let
     board = { type = string; };
     variant = { type = nullOr string; default = null; };
     port = { type = nullOr string; default = null; };
+    chip = { type = nullOr string; default = null; };
 
     manifest = { type = nullOr (someOf place); default = null; };
     frozenManifestText = { type = string; default = ""; };
@@ -113,7 +114,10 @@ in
   check = function: byHand:
     let
       it = arguments.check function options byHand;
-      target = boards.checkSupported (boards.find { inherit (it) board variant port; });
+      target = boards.checkSupported (
+        if it.chip != null then boards.unlisted { inherit (it) board variant port chip; }
+        else boards.find { inherit (it) board variant port; }
+      );
       fault = findFirst (fault: fault.wrong) null (faults it target byHand);
       warned = warnIf (it.sha256 != null)
         "micropython-builder: ${function} does not need sha256 any more: everything it fetches is pinned, and nothing is built with a network. Leave it away.";
