@@ -138,6 +138,7 @@ let
     hasAttrByPath = path: set: path == [ ] || (set ? ${head path} && hasAttrByPath (tail path) set.${head path});
     getAttrFromPath = path: attrByPath path (throw "there is no attribute ${concatStringsSep "." path}");
     setAttrByPath = path: value: if path == [ ] then value else { ${head path} = setAttrByPath (tail path) value; };
+    attrVals = names: set: map (name: set.${name}) names;
     getAttrs = names: set: genAttrs names (name: set.${name});
     recursiveUpdate = a: b: a // builtins.mapAttrs (name: value: if isAttrs value && isAttrs (a.${name} or null) && !isDerivation value then recursiveUpdate a.${name} value else value) b;
     recurseIntoAttrs = set: set // { recurseForDerivations = true; };
@@ -245,6 +246,7 @@ let
     cleanSource = src: src;
     cleanSourceWith = { src, filter ? (_: _: true), name ? "source" }: builtins.path { path = src; inherit filter name; };
     fileset = import ./fileset.nix lib;
+    fetchers.proxyImpureEnvVars = [ "http_proxy" "https_proxy" "ftp_proxy" "all_proxy" "no_proxy" ];
     importJSON = path: builtins.fromJSON (builtins.readFile path);
     importTOML = path: builtins.fromTOML (builtins.readFile path);
     fileContents = path: removeSuffix "\n" (builtins.readFile path);

@@ -13,30 +13,30 @@ let
     debian mkdir -p "$site"
   '';
 
-  # What Debian's package of a Python package consists of, in its dist-packages.
-  fromDebian = name: { debian ? "python3-${name}", files ? [ (builtins.replaceStrings [ "-" ] [ "_" ] name) ], needs ? [ ] }:
+  # A package as PyPI has it, with what it requires: links into the machine's environment of them.
+  installed = name:
     link {
       name = "python3-${name}";
-      inherit debian;
       programs = [ ];
       mainProgram = "";
       more = ''
         exe=$(real python3)
-        site=$out/lib/''${exe##*/}/site-packages
+        from=(/python/lib/python3*/site-packages) site=$out/lib/''${exe##*/}/site-packages
         debian mkdir -p "$site"
-        for name in ${toString files}; do
-            found=
-            for path in /debian/lib/python3/dist-packages/$name /debian/lib/python3/dist-packages/$name-[0-9]* /debian/lib/python3/dist-packages/$name.*; do
-                if [ -e "$path" ]; then debian ln -s "$path" "$site/"; found=1; fi
+        add() {
+            local info file name=''${1//[-.]/_}
+            [ ! -e "$site/.$name" ] || return 0
+            : >"$site/.$name"
+            info=$(debian find "$from" -maxdepth 1 -iname "$name-*.dist-info" -o -maxdepth 1 -iname "''${name/_/.}-*.dist-info")
+            [ -d "$info" ] || { echo "error: $1 is not in nix/testing/requirements.txt" >&2; exit 1; }
+            for file in $(debian sed -n 's,^\([^,/]*\)[,/].*,\1,p' "$info/RECORD" | debian sort -u); do
+                [ "$file" = .. ] || [ -e "$site/$file" ] || debian ln -s "$from/$file" "$site/"
             done
-            if [ -z "$found" ]; then
-                echo "error: Python has no $name on this machine" >&2
-                echo "hint: apt-get install $debianPackage" >&2
-                exit 1
-            fi
-        done
+            # What it wants whatever the platform and the extras.
+            for name in $(debian sed -n '/;/d; s,^Requires-Dist: \([A-Za-z0-9_.-]*\).*,\1,p' "$info/METADATA"); do add "$name"; done
+        }
+        add ${name}
       '';
-      passthru = { pythonNeeds = map (need: packages.${need}) needs; };
     };
 
   closure = list: lib.unique (lib.concatMap (package: [ package ] ++ closure (package.pythonNeeds or [ ])) list);
@@ -57,44 +57,11 @@ let
     };
 
   packages =
-    lib.mapAttrs fromDebian {
-      setuptools = { files = [ "setuptools" "pkg_resources" "_distutils_hack" ]; };
-      wheel = { };
-      pip = { };
-      argcomplete = { };
-      bitstring = { };
-      cffi = { files = [ "cffi" "_cffi_backend" ]; needs = [ "pycparser" ]; };
-      click = { };
-      colorama = { };
-      cryptography = { needs = [ "cffi" ]; };
-      ecdsa = { needs = [ "six" ]; };
-      intelhex = { };
-      jsonref = { };
-      packaging = { };
-      psutil = { };
-      pycparser = { files = [ "pycparser" "ply" ]; };
-      pydantic = { needs = [ "typing-extensions" ]; };
-      pydantic-core = { };
-      pydantic-settings = { };
-      pyelftools = { files = [ "elftools" "pyelftools" ]; };
-      pyparsing = { };
-      pyserial = { debian = "python3-serial"; files = [ "serial" "pyserial" ]; };
-      pyyaml = { debian = "python3-yaml"; files = [ "yaml" "_yaml" ]; };
-      reedsolo = { };
-      requests = { needs = [ "urllib3" "idna" "chardet" "certifi" ]; };
-      requests-file = { };
-      requests-toolbelt = { };
-      rich = { };
-      "ruamel-yaml" = { debian = "python3-ruamel.yaml"; files = [ "ruamel" ]; };
-      six = { };
-      idna = { };
-      chardet = { };
-      certifi = { };
-      tqdm = { };
-      truststore = { };
-      typing-extensions = { };
-      urllib3 = { };
-    }
+    lib.genAttrs [
+      "argcomplete" "bitstring" "cffi" "click" "colorama" "cryptography" "ecdsa" "intelhex" "jsonref" "packaging" "pip" "psutil"
+      "pydantic" "pydantic-core" "pydantic-settings" "pyelftools" "pyparsing" "pyserial" "pyyaml" "reedsolo" "requests"
+      "requests-file" "requests-toolbelt" "rich" "ruamel-yaml" "setuptools" "tqdm" "truststore" "typing-extensions" "urllib3" "wheel"
+    ] installed
     // {
       inherit buildPythonPackage;
       buildPythonApplication = buildPythonPackage;

@@ -133,9 +133,19 @@ in
     programs = [ "qemu-system-arm" "qemu-system-riscv32" "qemu-system-riscv64" ];
   };
   espflash = link { name = "espflash"; debian = "nothing: Debian has no espflash"; };
-  nixfmt = link { name = "nixfmt"; debian = "nothing: Debian 12 has no nixfmt"; };
+  nixpkgs-fmt = link { name = "nixpkgs-fmt"; programs = [ ]; mainProgram = "nixpkgs-fmt"; more = ''debian ln -s /cargo/bin/nixpkgs-fmt "$out/bin/"''; };
   libffi = library { name = "libffi"; debian = "libffi-dev"; headers = [ "ffi.h" "ffitarget.h" ]; libraries = [ "libffi" ]; pc = "libffi"; };
   zlib = library { name = "zlib"; debian = "zlib1g-dev"; headers = [ "zlib.h" "zconf.h" ]; libraries = [ "libz" ]; pc = "zlib"; };
+  cacert = link {
+    name = "cacert";
+    debian = "ca-certificates";
+    programs = [ ];
+    mainProgram = "";
+    more = ''
+      debian mkdir -p "$out/etc/ssl/certs"
+      debian cat /debian/share/ca-certificates/mozilla/*.crt >"$out/etc/ssl/certs/ca-bundle.crt"
+    '';
+  };
   # Nothing needs patching where the machine's loader and libraries are seen.
   autoPatchelfHook = link { name = "auto-patchelf-hook"; programs = [ ]; mainProgram = ""; };
 }
