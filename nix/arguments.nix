@@ -53,6 +53,9 @@ rec {
 
   toList = value: if isList value then value else [ value ];
 
+  # Whether a path that can be looked at now holds no Makefile.
+  isWithoutMakefile = place: isPath place && !builtins.any (name: builtins.pathExists (place + "/${name}")) [ "Makefile" "makefile" "GNUmakefile" ];
+
   # `NAME=VALUE`, as make and CMake take it.
   isVariable = name: match "[A-Za-z_][A-Za-z0-9_]*" name != null;
 }

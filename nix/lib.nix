@@ -8,9 +8,10 @@ let
       inherit (pkgs) lib;
 
       # A part gets what its arguments name, from this set or from nixpkgs.
-      call = file:
+      call = callWith { };
+      callWith = more: file:
         let part = import file; in
-        part (intersectAttrs (functionArgs part) (pkgs // parts));
+        part (intersectAttrs (functionArgs part) (pkgs // parts // more));
 
       readPins = file: fromJSON (readFile file);
 
@@ -33,7 +34,7 @@ let
         supported = builtins.attrNames parts.ports;
         boards = call ./boards.nix;
         sources = call ./sources.nix;
-        toolchains = call ./toolchains.nix;
+        toolchains = callWith { given = given.toolchains or { }; } ./toolchains.nix;
         espPython = call ./python.nix;
         components = call ./components.nix;
         mpyCross = call ./mpyCross.nix;
@@ -42,6 +43,8 @@ let
         buildMicroPythonFirmware = call ./buildMicroPythonFirmware.nix;
         flashMicroPythonFirmware = call ./flashMicroPythonFirmware.nix;
         runMicroPythonFirmware = call ./runMicroPythonFirmware.nix;
+        buildNativeModule = call ./buildNativeModule.nix;
+        buildNativeModules = call ./buildNativeModules.nix;
       };
 
       # The functions with a board applied.
@@ -60,7 +63,7 @@ let
       # The name that some have for it.
       esp32c3 = perAlias.esp32c3-generic;
 
-      inherit (parts) buildMicroPythonFirmware flashMicroPythonFirmware runMicroPythonFirmware;
+      inherit (parts) buildMicroPythonFirmware flashMicroPythonFirmware runMicroPythonFirmware buildNativeModule buildNativeModules;
 
       # Every board in every variant, by port: the functions with the board applied, and whether this
       # version can build it.
