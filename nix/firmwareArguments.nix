@@ -46,7 +46,7 @@ let
 
   # A directory that is a C module, or one with C modules in it, of those that can be looked at now.
   isCModule = fragment: place:
-    !(builtins.isPath place)
+    !(builtins.isPath place && pathExists place)
     || pathExists (place + "/${fragment}")
     || baseNameOf place == fragment
     || (builtins.readFileType or (_: "directory") place == "directory"
