@@ -98,7 +98,7 @@ let
   # What both derivations have in common.
   derivationOf = it: base: extra:
     stdenv.mkDerivation ({
-      version = lib.removePrefix "v" base.release.name;
+      inherit (base.release) version;
       __structuredAttrs = true;
       strictDeps = true;
       nativeBuildInputs = [ helper ] ++ base.port.nativeBuildInputs ++ optional (base.toolchain != null) base.toolchain;
@@ -185,7 +185,7 @@ let
         release = release.name;
       } // optionalAttrs cached { buildCache = cache; } // optionalAttrs (common.espIdf != null) { espIdf = common.espIdf.tree; inherit (common) components; };
       meta = {
-        description = "MicroPython ${release.name} for ${target.name}";
+        description = "MicroPython ${optionalString release.isPinned "${release.name} "}for ${target.name}";
         homepage = "https://micropython.org";
         license = [ lib.licenses.mit ] ++ optional port.usesEspIdf lib.licenses.asl20;
         platforms = [ "x86_64-linux" "aarch64-linux" "x86_64-darwin" "aarch64-darwin" ];

@@ -3,15 +3,15 @@
 { tree, release }:
 stdenv.mkDerivation {
   pname = "mpy-cross";
-  version = lib.removePrefix "v" release.name;
+  inherit (release) version;
   src = tree;
   nativeBuildInputs = [ python3 ];
   strictDeps = true;
   enableParallelBuilding = true;
   hardeningDisable = [ "all" ];
   dontConfigure = true;
-  # It prints the version and a date; both come from the release, not from the day it is built.
-  preBuild = ''
+  # It prints the version and a date; of a release both are known.
+  preBuild = lib.optionalString release.isPinned ''
     export MICROPY_GIT_TAG=${release.name} MICROPY_GIT_HASH= SOURCE_DATE_EPOCH=${toString release.epoch}
   '';
   makeFlags = [ "-C" "mpy-cross" "BUILD=build" ];

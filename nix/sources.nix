@@ -30,11 +30,14 @@ in
     let
       name = if isName tree then tree else release;
       pinned = releaseOf name;
+      isPinned = tree == null || isName tree;
     in
     {
       inherit name;
-      isPinned = tree == null || isName tree;
-      tree = if tree == null || isName tree then fetchCommit pinned else arguments.placeOf tree;
+      inherit isPinned;
+      # What derivations made of it are called.
+      version = if isPinned then lib.removePrefix "v" name else "own";
+      tree = if isPinned then fetchCommit pinned else arguments.placeOf tree;
       inherit (pinned) submodules;
       espIdf = pinned.esp_idf;
       epoch = pinned.epoch;
