@@ -44,11 +44,10 @@ in
     nixpkgs-fmt --check ${../nix} ${../flake.nix} ${../examples}
     touch "$out"
   '';
-
-  unix = boots "unix" (library.unix.buildMicroPythonFirmware { }) "print(6 * 7)" "42";
-  unix-added = boots "unix-added" (library.unix.buildMicroPythonFirmware added) "import triangle; print(triangle.number(4))" "10";
 }
 // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
+  unix = boots "unix" (library.unix.buildMicroPythonFirmware { }) "print(6 * 7)" "42";
+  unix-added = boots "unix-added" (library.unix.buildMicroPythonFirmware added) "import triangle; print(triangle.number(4))" "10";
   qemu-arm = boots "qemu-arm" (library.qemu-mps2-an385.buildMicroPythonFirmware { }) "print(6 * 7)" "42";
   qemu-riscv = boots "qemu-riscv" (library.qemu-virt-rv32.buildMicroPythonFirmware { }) "print(6 * 7)" "42";
   qemu-added = boots "qemu-added" (library.qemu-virt-rv32.buildMicroPythonFirmware added) "import triangle; print(triangle.number(4))" "10";
