@@ -15,7 +15,7 @@ rec {
   writeTextFile = { name, text, executable ? false, destination ? "", checkPhase ? "", meta ? { }, derivationArgs ? { } }:
     stdenvNoCC.mkDerivation ({
       inherit name text meta checkPhase;
-      passAsFile = [ "text" ] ;
+      passAsFile = [ "text" ];
       buildCommand = ''
         target=$out${lib.escapeShellArg destination}
         mkdir -p "$(dirname "$target")"
@@ -64,10 +64,12 @@ rec {
     in
     runCommand name { } (''
       mkdir -p "$out"
-    '' + lib.concatMapStrings ({ name, path }: ''
-      mkdir -p "$(dirname "$out/"${lib.escapeShellArg name})"
-      ln -s ${lib.escapeShellArg "${path}"} "$out/"${lib.escapeShellArg name}
-    '') list);
+    '' + lib.concatMapStrings
+      ({ name, path }: ''
+        mkdir -p "$(dirname "$out/"${lib.escapeShellArg name})"
+        ln -s ${lib.escapeShellArg "${path}"} "$out/"${lib.escapeShellArg name}
+      '')
+      list);
 
   symlinkJoin = { name, paths, postBuild ? "", meta ? { }, passthru ? { }, nativeBuildInputs ? [ ] }:
     runCommand name { inherit meta passthru nativeBuildInputs; } ''

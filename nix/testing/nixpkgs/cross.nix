@@ -10,7 +10,7 @@ let
   };
 in
 pkgs
-// {
+  // {
   gcc = pkgs.wrapCompiler (
     { name = "${config}-gcc-wrapper"; prefix = "${config}-"; }
     // debian.${cpu} or (throw "the stand-in has no compiler for ${config}")

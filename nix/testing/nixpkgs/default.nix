@@ -1,11 +1,11 @@
 # The package set: nixpkgs' names over Debian's tools.
-{
-  system ? localSystem.system or localSystem,
-  localSystem ? builtins.currentSystem,
-  # A bare-metal machine to compile for: its compiler is in `buildPackages`, nothing else is there.
-  crossSystem ? null,
-  config ? { },
-  overlays ? [ ],
+{ system ? localSystem.system or localSystem
+, localSystem ? builtins.currentSystem
+, # A bare-metal machine to compile for: its compiler is in `buildPackages`, nothing else is there.
+  crossSystem ? null
+, config ? { }
+, overlays ? [ ]
+,
 }:
 let
   lib = import ./lib.nix;
@@ -35,10 +35,13 @@ let
   set =
     overlays:
     lib.fix (
-      builtins.foldl' (
-        earlier: overlay: final:
-        let previous = earlier final; in previous // overlay final previous
-      ) base overlays
+      builtins.foldl'
+        (
+          earlier: overlay: final:
+          let previous = earlier final; in previous // overlay final previous
+        )
+        base
+        overlays
     );
 in
 set overlays

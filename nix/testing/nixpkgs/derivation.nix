@@ -8,8 +8,17 @@ let
   references = [ "allowedReferences" "allowedRequisites" "disallowedReferences" "disallowedRequisites" ];
   # Read here, not by the builder.
   ours = dependencies ++ references ++ [
-    "meta" "passthru" "pos" "env" "outputChecks" "hardeningDisable" "hardeningEnable"
-    "nativeCheckInputs" "checkInputs" "nativeInstallCheckInputs" "installCheckInputs"
+    "meta"
+    "passthru"
+    "pos"
+    "env"
+    "outputChecks"
+    "hardeningDisable"
+    "hardeningEnable"
+    "nativeCheckInputs"
+    "checkInputs"
+    "nativeInstallCheckInputs"
+    "installCheckInputs"
   ];
 
   # `attributes` takes the finished set, so that parts may refer to others that are overridden later.
@@ -40,9 +49,10 @@ let
         // (if structured then { inherit env; } else env)
         // (
           if structured then
-            lib.optionalAttrs (arguments ? outputChecks || checks != { }) {
-              outputChecks = get "outputChecks" (lib.genAttrs (get "outputs" [ "out" ]) (_: checks));
-            }
+            lib.optionalAttrs (arguments ? outputChecks || checks != { })
+              {
+                outputChecks = get "outputChecks" (lib.genAttrs (get "outputs" [ "out" ]) (_: checks));
+              }
           else
             checks
         )

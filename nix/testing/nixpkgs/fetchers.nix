@@ -5,7 +5,7 @@ pkgs:
 let
   inherit (pkgs) lib stdenvNoCC;
 
-  get = { name, urls, hash, recursive ? false, unpack ? "" , passthru ? { } }:
+  get = { name, urls, hash, recursive ? false, unpack ? "", passthru ? { } }:
     stdenvNoCC.mkDerivation {
       inherit name urls passthru;
       outputHash = hash;
@@ -38,14 +38,15 @@ in
   fetchzip = { url, name ? "source", ... }@arguments:
     get { inherit name; urls = [ url ]; hash = hashOf arguments; recursive = true; unpack = oneDirectory; };
   fetchFromGitHub = { owner, repo, rev ? tag, tag ? null, name ? "source", fetchSubmodules ? false, ... }@arguments:
-    get {
-      inherit name;
-      urls = lib.optional (!fetchSubmodules) "https://github.com/${owner}/${repo}/archive/${rev}.tar.gz";
-      hash = hashOf arguments;
-      recursive = true;
-      unpack = oneDirectory;
-      passthru = { inherit owner repo rev; gitRepoUrl = "https://github.com/${owner}/${repo}.git"; };
-    } // { inherit rev; };
+    get
+      {
+        inherit name;
+        urls = lib.optional (!fetchSubmodules) "https://github.com/${owner}/${repo}/archive/${rev}.tar.gz";
+        hash = hashOf arguments;
+        recursive = true;
+        unpack = oneDirectory;
+        passthru = { inherit owner repo rev; gitRepoUrl = "https://github.com/${owner}/${repo}.git"; };
+      } // { inherit rev; };
   fetchPypi = { pname, version, format ? "setuptools", extension ? "tar.gz", ... }@arguments:
     get {
       name = "${pname}-${version}.${extension}";

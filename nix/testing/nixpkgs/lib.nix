@@ -136,14 +136,15 @@ rec {
   importTOML = path: builtins.fromTOML (builtins.readFile path);
   fetchers.proxyImpureEnvVars = [ "http_proxy" "https_proxy" "ftp_proxy" "all_proxy" "no_proxy" ];
 
-  licenses = builtins.mapAttrs (shortName: spdxId: { inherit shortName spdxId; free = true; }) {
-    asl20 = "Apache-2.0";
-    bsd3 = "BSD-3-Clause";
-    gpl2Plus = "GPL-2.0-or-later";
-    gpl3Plus = "GPL-3.0-or-later";
-    lgpl21Plus = "LGPL-2.1-or-later";
-    mit = "MIT";
-  } // {
+  licenses = builtins.mapAttrs (shortName: spdxId: { inherit shortName spdxId; free = true; })
+    {
+      asl20 = "Apache-2.0";
+      bsd3 = "BSD-3-Clause";
+      gpl2Plus = "GPL-2.0-or-later";
+      gpl3Plus = "GPL-3.0-or-later";
+      lgpl21Plus = "LGPL-2.1-or-later";
+      mit = "MIT";
+    } // {
     unfreeRedistributable = { shortName = "unfreeRedistributable"; free = false; };
   };
   sourceTypes = {

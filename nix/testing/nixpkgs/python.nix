@@ -57,11 +57,13 @@ let
     };
 
   packages =
-    lib.genAttrs [
-      "argcomplete" "bitstring" "cffi" "click" "colorama" "cryptography" "ecdsa" "intelhex" "jsonref" "packaging" "pip" "psutil"
-      "pydantic" "pydantic-core" "pydantic-settings" "pyelftools" "pyparsing" "pyserial" "pyyaml" "reedsolo" "requests"
-      "requests-file" "requests-toolbelt" "rich" "ruamel-yaml" "setuptools" "tqdm" "truststore" "typing-extensions" "urllib3" "wheel"
-    ] installed
+    lib.genAttrs
+      (builtins.filter builtins.isString (builtins.split "[ \n]+" ''
+        ar argcomplete bitstring cffi click colorama cryptography ecdsa intelhex jsonref packaging pip
+        psutil pydantic pydantic-core pydantic-settings pyelftools pyparsing pyserial pyyaml reedsolo
+        requests requests-file requests-toolbelt rich ruamel-yaml setuptools tqdm truststore
+        typing-extensions urllib3 wheel''))
+      installed
     // {
       inherit buildPythonPackage;
       buildPythonApplication = buildPythonPackage;
@@ -93,9 +95,11 @@ let
           runHook postInstall
         '';
         doInstallCheck = true;
-        installCheckPhase = lib.concatMapStrings (module: ''
-          (cd / && PYTHONPATH=$(echo "$out"/lib/python3*/site-packages) python3 -c 'import ${module}')
-        '') pythonImportsCheck;
+        installCheckPhase = lib.concatMapStrings
+          (module: ''
+            (cd / && PYTHONPATH=$(echo "$out"/lib/python3*/site-packages) python3 -c 'import ${module}')
+          '')
+          pythonImportsCheck;
         passthru = { pythonNeeds = needs; } // passthru;
       }
     );

@@ -19,12 +19,13 @@ let
       foreign = builtins.filter (package: package ? source && !(package ? checksum)) locked;
     in
     lib.throwIf (foreign != [ ]) "the stand-in has no crates from git: ${toString (map (package: package.name) foreign)}" (
-      pkgs.runCommand "cargo-vendor-dir" {
-        inherit lockFile;
-        archives = map (package: pkgs.fetchCrate { inherit (package) name version checksum; }) crates;
-        directories = map (package: "${package.name}-${package.version}") crates;
-        checksums = map (package: package.checksum) crates;
-      } ''
+      pkgs.runCommand "cargo-vendor-dir"
+        {
+          inherit lockFile;
+          archives = map (package: pkgs.fetchCrate { inherit (package) name version checksum; }) crates;
+          directories = map (package: "${package.name}-${package.version}") crates;
+          checksums = map (package: package.checksum) crates;
+        } ''
         mkdir -p $out/.cargo
         set -- $archives
         checksums=($checksums)

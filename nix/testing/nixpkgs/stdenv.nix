@@ -3,32 +3,29 @@ pkgs:
 let
   inherit (pkgs) lib system;
 
-  platform =
-    let
-      words = lib.splitString "-" system;
-      cpu = lib.head words;
-      isLinux = lib.last words == "linux";
-    in
-    rec {
-      inherit system isLinux;
-      isDarwin = !isLinux;
-      isUnix = true;
-      isx86_64 = cpu == "x86_64";
-      isAarch64 = cpu == "aarch64";
-      is64bit = true;
-      parsed = { cpu.name = cpu; kernel.name = lib.last words; };
-      config = if isLinux then "${cpu}-unknown-linux-gnu" else "${cpu}-apple-darwin";
-      canExecute = other: other.system or "" == system;
-      extensions = {
-        executable = "";
-        staticLibrary = ".a";
-        sharedLibrary = if isLinux then ".so" else ".dylib";
-      };
-    };
+  platform = rec {
+    inherit system;
+    isLinux = lib.hasSuffix "-linux" system;
+    isDarwin = !isLinux;
+    parsed.cpu.name = lib.head (lib.splitString "-" system);
+  };
 
   # On every PATH without being asked for.
   common = with pkgs; [
-    coreutils findutils diffutils gnused gnugrep gawk gnutar gzip bzip2 gnumake bash gnupatch xz file
+    coreutils
+    findutils
+    diffutils
+    gnused
+    gnugrep
+    gawk
+    gnutar
+    gzip
+    bzip2
+    gnumake
+    bash
+    gnupatch
+    xz
+    file
   ];
 
   # What nixpkgs' compiler adds unless `hardeningDisable` names it: firmware must not get it.
@@ -57,47 +54,46 @@ let
       '';
       passthru = {
         targetPrefix = prefix;
-        isGNU = true;
         cc.lib = pkgs.library { name = "gcc-lib"; debian = "libstdc++6"; libraries = [ "libstdc++" "libgcc_s" ]; };
       };
     };
 
   gcc = wrapCompiler { name = "gcc-wrapper"; debian = "gcc g++ binutils"; };
 
-  stdenv = makeStdenv { cc = gcc; };
+  stdenv = makeStdenv gcc;
 
-  makeStdenv = { cc, more ? { } }:
+  makeStdenv = cc:
     let
       drv = derivation {
         inherit system;
         name = "stdenv-linux";
         builder = "/debian/bin/bash";
-        args = [ "-c" ''
-          /debian/bin/mkdir -p $out/nix-support
-          { echo "export SHELL=${pkgs.bash}/bin/bash"
-            echo "initialPath='$initialPath'"
-            echo "defaultNativeBuildInputs='$defaultNativeBuildInputs'"
-            /debian/bin/cat ${./setup.sh}; } >$out/setup
-        '' ];
+        args = [
+          "-c"
+          ''
+            /debian/bin/mkdir -p $out/nix-support
+            { echo "export SHELL=${pkgs.bash}/bin/bash"
+              echo "initialPath='$initialPath'"
+              echo "defaultNativeBuildInputs='$defaultNativeBuildInputs'"
+              /debian/bin/cat ${./setup.sh}; } >$out/setup
+          ''
+        ];
         initialPath = toString common;
         defaultNativeBuildInputs = toString (lib.optional (cc != null) cc ++ [ "${./hooks/patch-shebangs.sh}" "${./hooks/strip.sh}" ]);
       };
     in
     drv
-    // rec {
+    // {
       inherit cc;
       shell = "${pkgs.bash}/bin/bash";
-      initialPath = common;
       buildPlatform = platform;
       hostPlatform = platform;
-      targetPlatform = platform;
-      inherit (platform) isLinux isDarwin isx86_64 isAarch64 is64bit;
-      hasCC = cc != null;
       mkDerivation = import ./derivation.nix { inherit pkgs drv system hardening; };
-    }
-    // more;
+    };
 in
 {
   inherit stdenv gcc wrapCompiler;
-  stdenvNoCC = makeStdenv { cc = null; };
+  # Also for x86 of 32 bits.
+  gcc_multi = wrapCompiler { name = "gcc-multi-wrapper"; debian = "gcc-multilib"; };
+  stdenvNoCC = makeStdenv null;
 }

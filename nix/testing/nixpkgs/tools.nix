@@ -3,23 +3,21 @@ pkgs:
 let
   inherit (pkgs) lib system;
 
-  # Without stdenv, which is made of these.
+  words = lib.splitString " ";
+
+  # A directory of links, made without stdenv, which is made of these. `programs` are Debian's names, and
+  # `aliases` others for them: { gcc-ar = "x86_64-linux-gnu-gcc-ar"; }. `debian` is what to install where one is
+  # missing. `more` are commands for a shell, with $out/bin there; `hook` is a setup hook for who uses the package.
   link =
-    {
-      name,
-      version ? "0",
-      # What to install where a program is missing.
-      debian ? name,
-      programs ? [ name ],
-      # Other names for programs: { gcc-ar = "x86_64-linux-gnu-gcc-ar"; }
-      aliases ? { },
-      # More commands for a shell where $out/bin is filled.
-      more ? "",
-      mainProgram ? builtins.head programs,
-      # Seen by who uses it, not by its build.
-      passthru ? { },
-      hook ? null,
-      propagated ? [ ],
+    { name
+    , version ? "0"
+    , debian ? name
+    , programs ? [ name ]
+    , aliases ? { }
+    , more ? ""
+    , hook ? null
+    , mainProgram ? builtins.head programs
+    , passthru ? { }
     }:
     let
       drv = derivation {
@@ -31,7 +29,7 @@ let
         programs = toString programs;
         aliases = toString (lib.mapAttrsToList (from: to: "${from}=${to}") aliases);
         commands = more;
-        propagated = toString propagated;
+        propagated = "";
       };
     in
     lib.asPackage drv (
@@ -44,10 +42,7 @@ let
       // passthru
     );
 
-  binutilsTools = [
-    "addr2line" "ar" "as" "c++filt" "cpp" "gcc-ar" "gcc-nm" "gcc-ranlib" "ld" "nm" "objcopy" "objdump" "ranlib" "readelf" "size"
-    "strings" "strip"
-  ];
+  binutilsTools = words "addr2line ar as c++filt cpp gcc-ar gcc-nm gcc-ranlib ld nm objcopy objdump ranlib readelf size strings strip";
 
   # A library's headers, archives and pkg-config file: found by who declares it.
   library = { name, debian, headers ? [ ], libraries, pc ? null }:
@@ -85,7 +80,7 @@ in
   bash = link { name = "bash"; aliases.sh = "bash"; };
   coreutils = link {
     name = "coreutils";
-    programs = lib.splitString " " "[ b2sum base32 base64 basename basenc cat chcon chgrp chmod chown cksum comm cp csplit cut date dd df dir dircolors dirname du echo env expand expr factor false fmt fold groups head hostid id install join link ln logname ls md5sum mkdir mkfifo mknod mktemp mv nice nl nohup nproc numfmt od paste pathchk pinky pr printenv printf ptx pwd readlink realpath rm rmdir runcon seq sha1sum sha224sum sha256sum sha384sum sha512sum shred shuf sleep sort split stat stdbuf stty sum sync tac tail tee test timeout touch tr true truncate tsort tty uname unexpand uniq unlink users vdir wc who whoami yes";
+    programs = words "[ b2sum base32 base64 basename basenc cat chcon chgrp chmod chown cksum comm cp csplit cut date dd df dir dircolors dirname du echo env expand expr factor false fmt fold groups head hostid id install join link ln logname ls md5sum mkdir mkfifo mknod mktemp mv nice nl nohup nproc numfmt od paste pathchk pinky pr printenv printf ptx pwd readlink realpath rm rmdir runcon seq sha1sum sha224sum sha256sum sha384sum sha512sum shred shuf sleep sort split stat stdbuf stty sum sync tac tail tee test timeout touch tr true truncate tsort tty uname unexpand uniq unlink users vdir wc who whoami yes";
   };
   findutils = link { name = "findutils"; programs = [ "find" "xargs" ]; };
   diffutils = link { name = "diffutils"; programs = [ "cmp" "diff" "diff3" "sdiff" ]; };
@@ -108,7 +103,7 @@ in
   jq = link { name = "jq"; };
   binutils = link {
     name = "binutils";
-    programs = [ "addr2line" "ar" "as" "c++filt" "ld" "ld.bfd" "nm" "objcopy" "objdump" "ranlib" "readelf" "size" "strings" "strip" ];
+    programs = words "addr2line ar as c++filt ld ld.bfd nm objcopy objdump ranlib readelf size strings strip";
   };
   cmake = link { name = "cmake"; programs = [ "cmake" "ctest" "cpack" ]; hook = ./hooks/cmake.sh; };
   ninja = link { name = "ninja"; debian = "ninja-build"; programs = [ "ninja" ]; hook = ./hooks/ninja.sh; };
