@@ -159,6 +159,70 @@ fn a_firmware_is_replaced_and_the_build_directory_kept_on_request() {
 }
 
 #[test]
+fn symbols_go_where_they_are_asked_for_and_not_into_the_record() {
+    if !require("riscv64-unknown-elf-gcc") {
+        return;
+    }
+    let Some(tree) = micropython() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let (out, symbols) = (directory.path().join("out"), directory.path().join("symbols"));
+    let more = ["--symbols", symbols.to_str().unwrap()];
+    // What an emulator boots stays where it is looked for.
+    succeed(build_hello("VIRT_RV32", &tree, &out, &more));
+    assert_eq!(names_in(&out), ["firmware.elf", "firmware.json"]);
+    assert_eq!(names_in(&symbols), ["firmware.map"]);
+    assert_eq!(record(&out)["files"].as_array().unwrap().len(), 1);
+    fs::write(symbols.join("notes.txt"), "mine").unwrap();
+    let command = build_hello("VIRT_RV32", &tree, &out, &more);
+    fail(command, 3, &["holds other files than ELF files and maps", "--symbols"]);
+    assert_eq!(names_in(&symbols), ["firmware.map", "notes.txt"]);
+}
+
+#[test]
+fn submodules_that_the_tree_lacks_are_taken_from_where_they_are_given() {
+    let Some(tree) = micropython() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let given = directory.path().join("berkeley-db");
+    let header = given.join("include/berkeley-db/db.h");
+    fs::create_dir_all(header.parent().unwrap()).unwrap();
+    let option = |path: &str, place: &Path| format!("{path}={}", place.display());
+    let build = |option: &str| {
+        let mut more = vec!["--submodule", option];
+        // Of the three, only the one that is given is built in.
+        more.extend(WITHOUT_SUBMODULES.iter().filter(|it| **it != "MICROPY_PY_BTREE=0"));
+        more.remove(more.iter().position(|it| *it == "--make-arg").unwrap());
+        build_hello("unix", &tree, &out, &more)
+    };
+    let path = "lib/berkeley-db-1.xx";
+    fs::write(header, "#error this is the one that was given\n").unwrap();
+    fail(build(&option(path, &given)), 4, &["this is the one that was given"]);
+
+    let empty = directory.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    for (given, code, words) in [
+        (option(path, &empty), 3, ["is empty", "give a checkout"]),
+        (option(path, Path::new("/nowhere")), 3, ["/nowhere", path]),
+        (option("lib/nothing", &empty), 3, ["has no submodule lib/nothing", "lib/mbedtls"]),
+        (path.to_owned(), 2, ["expected PATH=DIR", "--submodule"]),
+    ] {
+        fail(build(&given), code, &words);
+    }
+    assert!(!out.exists());
+}
+
+#[test]
+fn builds_with_makefiles_are_neither_saved_nor_begun_with_saved_ones() {
+    let Some(tree) = micropython() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    for option in ["--save-build", "--from-build"] {
+        let command = build_hello("VIRT_RV32", &tree, &out, &[option, "build.tar.zst"]);
+        fail(command, 2, &["of the port qemu can be neither saved", "leave --save-build"]);
+    }
+}
+
+#[test]
 fn a_patch_changes_the_firmware_and_is_recorded() {
     let Some(tree) = micropython() else { return };
     let directory = tempfile::tempdir().unwrap();

@@ -40,6 +40,9 @@ pub(super) struct Arguments {
     /// A checkout of micropython-lib, for manifests that `require` packages; the tree's own otherwise
     #[arg(long, value_name = "DIR")]
     micropython_lib: Option<PathBuf>,
+    /// A submodule that the source tree lacks, by its path: lib/mbedtls=/src/mbedtls; may be repeated
+    #[arg(long = "submodule", value_name = "PATH=DIR", value_parser = submodule)]
+    submodules: Vec<(String, PathBuf)>,
     /// A manifest of Python modules to freeze, in place of the board's own; may be repeated.
     /// Begin it with include("$(BOARD_DIR)/manifest.py") or include("$(PORT_DIR)/boards/manifest.py")
     /// to keep what the board freezes
@@ -61,6 +64,15 @@ pub(super) struct Arguments {
     /// The firmware directory to write; an earlier firmware there is replaced [default: firmware/BOARD]
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Put ELF and map there, and only what is flashed or run into the firmware directory
+    #[arg(long, value_name = "DIR")]
+    symbols: Option<PathBuf>,
+    /// Save the finished build to this file, for builds that add something to it (esp32)
+    #[arg(long, value_name = "FILE")]
+    save_build: Option<PathBuf>,
+    /// Begin with the build of the same board that --save-build saved; what changed is compiled (esp32)
+    #[arg(long, value_name = "FILE")]
+    from_build: Option<PathBuf>,
     /// How many compilers run at once [default: one per processor]
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -145,12 +157,16 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
         },
         target,
         micropython_lib: arguments.micropython_lib.clone(),
+        submodules: arguments.submodules.iter().cloned().collect(),
         manifests: arguments.manifests.clone(),
         user_c_modules: arguments.user_c_modules.clone(),
         patches: arguments.patches.clone(),
         make_arguments: arguments.make_arguments.clone(),
         mpy_cross: arguments.mpy_cross.clone(),
         esp32: (&arguments.esp32).into(),
+        symbols: arguments.symbols.clone(),
+        save_build: arguments.save_build.clone(),
+        from_build: arguments.from_build.clone(),
         jobs: jobs(arguments.jobs),
         time_limit: Duration::from_secs(arguments.time_limit),
         keep_build: arguments.keep_build,
@@ -165,6 +181,16 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads `PATH=DIR`.
+fn submodule(text: &str) -> std::result::Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((path, directory)) if !path.is_empty() && !directory.is_empty() => {
+            Ok((path.trim_end_matches('/').to_owned(), PathBuf::from(directory)))
+        }
+        _ => Err("expected PATH=DIR, such as lib/mbedtls=/src/mbedtls".to_owned()),
+    }
 }
 
 fn jobs(given: Option<NonZeroUsize>) -> usize {

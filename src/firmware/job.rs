@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::plan::Request;
 use super::record::{Emulator, EspIdf, Role};
+use super::saved::Inputs;
 use super::workspace::{Workspace, belongs_in_copy, copy_tree};
 use super::{manifest, micropython_lib, mpy_cross, submodule};
 use crate::error::{Error, Result};
@@ -23,6 +24,8 @@ const UNKNOWN_EPOCH: u64 = 315_532_800;
 /// One build: what is asked for, where it happens, and how long it may take.
 pub(super) struct Job<'a> {
     pub workspace: &'a Workspace,
+    /// What went into the saved build that this one begins with; nothing, if there is none.
+    pub before: &'a Inputs,
     pub request: &'a Request<'a>,
     /// The user C modules by name; their copies lie in the workspace.
     pub modules: &'a BTreeMap<String, PathBuf>,
@@ -84,6 +87,10 @@ impl Job<'_> {
             needed.iter().partition(|path| submodule::present(tree, path));
         let mut found: Vec<(&Path, PathBuf)> =
             present.into_iter().map(|path| (path, tree.join(path))).collect();
+        let given = |path: &Path| self.request.submodules.get(&*path.to_string_lossy());
+        found.extend(missing.iter().filter_map(|path| Some((*path, given(path)?.clone()))));
+        let missing: Vec<&Path> =
+            missing.into_iter().filter(|path| given(path).is_none()).collect();
         match self.request.source.fetch_submodule {
             Some(fetch) => {
                 for path in missing {

@@ -37,6 +37,32 @@ pub(super) fn check(out: &Path) -> Result<()> {
     .hint("give --out a directory that is new, empty, or an earlier firmware"))
 }
 
+/// Checks that a path may become a directory of symbols: it is not there, or holds nothing else.
+///
+/// # Errors
+/// When something else is there.
+pub(super) fn check_symbols(out: &Path) -> Result<()> {
+    let entries = match fs::read_dir(out) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("write to", out, &error)),
+    };
+    let ours = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| {
+            let path = entry.path();
+            path.extension().is_some_and(|it| it == "elf" || it == "map")
+        })
+    };
+    if entries.into_iter().all(ours) {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{} holds other files than ELF files and maps, and would be replaced",
+        out.display()
+    ))
+    .hint("give --symbols a directory that is new, or an earlier one"))
+}
+
 impl Staging {
     /// A new, empty directory beside `out`.
     pub(super) fn beside(out: &Path) -> Result<Staging> {
@@ -64,6 +90,11 @@ impl Staging {
         text.push('\n');
         fs::write(&path, text).map_err(|error| Error::io("write", &path, &error))?;
         check(out)?;
+        self.replace(out)
+    }
+
+    /// Makes the directory `out`, in place of what was there.
+    pub(super) fn replace(self, out: &Path) -> Result<()> {
         let fail = |error: io::Error| Error::io("create", out, &error);
         if !out.exists() {
             fs::rename(self.path(), out).map_err(fail)?;

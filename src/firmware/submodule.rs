@@ -1,5 +1,6 @@
 //! The git submodules of a MicroPython tree: which there are, which a build needs, which are missing.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,40 @@ pub(super) fn needed<'a>(submodules: &'a [PathBuf], facts: &Facts) -> Vec<&'a Pa
 /// Whether a submodule has been fetched: an unfetched one is an empty directory.
 pub(super) fn present(tree: &Path, submodule: &Path) -> bool {
     fs::read_dir(tree.join(submodule)).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Checks the submodules that the user gives: that the tree declares them, and that they hold something.
+///
+/// # Errors
+/// At the first that is wrong.
+pub(super) fn check(given: &BTreeMap<String, PathBuf>, declared: &[PathBuf]) -> Result<()> {
+    for (path, directory) in given {
+        if !declared.iter().any(|known| known == Path::new(path)) {
+            let known: Vec<String> = declared.iter().map(|it| it.display().to_string()).collect();
+            let error = Error::input(format!("this MicroPython has no submodule {path}"));
+            return Err(if known.is_empty() {
+                error.hint("its .gitmodules names none")
+            } else {
+                error.hint(format!("its submodules are {}", known.join(", ")))
+            });
+        }
+        let filled = fs::read_dir(directory).map(|mut entries| entries.next().is_some());
+        match filled {
+            Ok(true) => {}
+            Ok(false) => {
+                return Err(Error::input(format!(
+                    "{}, given for the submodule {path}, is empty",
+                    directory.display()
+                ))
+                .hint("give a checkout of the submodule's repository"));
+            }
+            Err(error) => {
+                return Err(Error::io("read", directory, &error)
+                    .context(format!("given for the submodule {path}")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The error for submodules that are needed and not there, with what would bring them.

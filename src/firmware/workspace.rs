@@ -10,7 +10,7 @@
 //! build/            what upstream's build writes
 //! ```
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -33,18 +33,33 @@ pub(super) struct Workspace {
 impl Workspace {
     /// A new directory beside where the output will be: same disk, so renames work.
     pub(super) fn beside(out: &Path) -> Result<Workspace> {
-        let (parent, name) = parent_and_name(out)?;
-        fs::create_dir_all(&parent).map_err(|error| Error::io("create", &parent, &error))?;
-        // Compilers record the real path of where they run, and that is the one to map away.
-        let parent =
-            parent.canonicalize().map_err(|error| Error::io("resolve", &parent, &error))?;
-        let mut prefix = OsStr::new(".").to_owned();
-        prefix.push(name);
-        prefix.push(".build-");
+        let (parent, prefix) = parent_and_prefix(out)?;
         let directory = tempfile::Builder::new()
             .prefix(&prefix)
             .tempdir_in(&parent)
             .map_err(|error| Error::io("create a directory in", &parent, &error))?;
+        Ok(Workspace { directory })
+    }
+
+    /// The same, but of a name that depends on the output's alone.
+    pub(super) fn fixed(out: &Path) -> Result<Workspace> {
+        let (parent, prefix) = parent_and_prefix(out)?;
+        let mut name = prefix;
+        name.push("saved");
+        let path = parent.join(name);
+        Self::at(&path).map_err(|error| {
+            error.hint("another build works there, or one was killed: then remove it")
+        })
+    }
+
+    /// A new directory of exactly this path.
+    pub(super) fn at(path: &Path) -> Result<Workspace> {
+        let (parent, name) = parent_and_name(path)?;
+        let directory = tempfile::Builder::new()
+            .prefix(name)
+            .rand_bytes(0)
+            .tempdir_in(&parent)
+            .map_err(|error| Error::io("create", path, &error))?;
         Ok(Workspace { directory })
     }
 
@@ -97,6 +112,18 @@ impl Workspace {
         }
         fs::rename(self.directory.keep(), kept).map_err(fail)
     }
+}
+
+/// The directory that holds `out`, made if needed, and what the names of builds for it begin with.
+fn parent_and_prefix(out: &Path) -> Result<(PathBuf, OsString)> {
+    let (parent, name) = parent_and_name(out)?;
+    fs::create_dir_all(&parent).map_err(|error| Error::io("create", &parent, &error))?;
+    // Compilers record the real path of where they run, and that is the one to map away.
+    let parent = parent.canonicalize().map_err(|error| Error::io("resolve", &parent, &error))?;
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    prefix.push(".build-");
+    Ok((parent, prefix))
 }
 
 /// The directory that holds `out`, absolute, and `out`'s own name.

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use super::job::{Built, Job, compiler_version};
 use super::make::environment_of;
-use super::manifest;
 use super::record::EspIdf;
+use super::{manifest, saved};
 use crate::error::{Error, Result};
 use crate::process::{self, Outcome};
 use idf::Idf;
@@ -40,6 +40,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<Built> {
     job.bring_mpy_cross()?;
 
     let project = Project::new(job, &idf)?;
+    let inputs = saved::settle(job)?;
     job.report.step(&format!("configuring {} and ESP-IDF {}", job.label(), idf.version));
     run(job, &mut project.configure(), "cmake")?;
     project.check_target(target)?;
@@ -47,6 +48,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<Built> {
     let frozen_modules = job.frozen_modules(&|| frozen_facts(&project))?;
     job.report.step(&format!("building {}", job.label()));
     run(job, &mut project.ninja(&["-j", &job.request.jobs.to_string()]), "ninja")?;
+    saved::save(job, inputs)?;
     products::forget_places(job, &idf)?;
     let made = products::make(job)?;
     Ok(Built {
