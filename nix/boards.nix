@@ -47,10 +47,11 @@ let
           fail "the port ${port} has no board \"${board}\"" (oneOf board (attrNames data.ports.${port}))
         else if port != null then port
         else if having == [ ] then
-          fail "MicroPython ${data.micropython} has no board \"${board}\"" (
-            oneOf board (concatMap (name: attrNames data.ports.${name}) (attrNames data.ports))
-            ++ [ "of a board that only your own micropython has, say port and chip too" ]
-          )
+          fail "MicroPython ${data.micropython} has no board \"${board}\""
+            (
+              oneOf board (concatMap (name: attrNames data.ports.${name}) (attrNames data.ports))
+              ++ [ "of a board that only your own micropython has, say port and chip too" ]
+            )
         else if length having > 1 then
           fail "several ports have a board \"${board}\": ${concatStringsSep ", " having}" [ "say which with port" ]
         else head having;

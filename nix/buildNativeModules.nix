@@ -66,9 +66,10 @@ let
     if unknown != [ ] then fail "there is no architecture \"${head unknown}\" of native modules" (oneOf (head unknown) all)
     else if it.archs == [ ] then fail "archs is empty: there is nothing to build" [ "leave it away for all architectures" ]
     else if both then fail "micropython and mpyVersions both say what to build for" [ "give one of them" ]
-    else if arguments.isWithoutMakefile it.src then fail "${toString it.src} has no Makefile, and native modules are built by one" [
-      "https://docs.micropython.org/en/latest/develop/natmod.html shows how to write one"
-    ]
+    else if arguments.isWithoutMakefile it.src then
+      fail "${toString it.src} has no Makefile, and native modules are built by one" [
+        "https://docs.micropython.org/en/latest/develop/natmod.html shows how to write one"
+      ]
     else
       stdenv.mkDerivation {
         name = "${label}-mpy";

@@ -45,7 +45,7 @@ in
     touch "$out"
   '';
 }
-// lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
+  // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
   unix = boots "unix" (library.unix.buildMicroPythonFirmware { }) "print(6 * 7)" "42";
   unix-added = boots "unix-added" (library.unix.buildMicroPythonFirmware added) "import triangle; print(triangle.number(4))" "10";
   qemu-arm = boots "qemu-arm" (library.qemu-mps2-an385.buildMicroPythonFirmware { }) "print(6 * 7)" "42";

@@ -40,9 +40,11 @@ in
         "pinned are those of ${lib.concatStringsSep ", " (attrNames pins.components.releases)}"
         "for another one: micropython-builder lock --micropython TREE --idf IDF --target ${target} --out dependencies.lock.${target} --write-pins components.json, then componentsLock = ./dependencies.lock.${target}; componentPins = ./components.json;"
       ]);
-      locked = (known.targets.${target} or (fail "MicroPython ${release} has no lock of components for ${target}" [
-        "it has for ${lib.concatStringsSep ", " (attrNames known.targets)}"
-      ])).components;
+      locked = (
+        known.targets.${target} or (fail "MicroPython ${release} has no lock of components for ${target}" [
+          "it has for ${lib.concatStringsSep ", " (attrNames known.targets)}"
+        ])
+      ).components;
     in
     farm target (lib.mapAttrs (name: version: fetch name version pins.components.components.${name}.${version} null) locked);
 

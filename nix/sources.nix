@@ -48,9 +48,11 @@ in
     let
       unknown = builtins.filter (path: !(release.submodules ? ${path})) (attrNames own);
       fetch = path:
-        let it = release.submodules.${path} or (fail "MicroPython ${release.name} has no submodule ${path}" (
-          if path == "lib/micropython-lib" then [ "give it yourself: micropythonLib = …" ] else [ "take a later release: micropython = \"v1.28.0\"" ]
-        )); in
+        let
+          it = release.submodules.${path} or (fail "MicroPython ${release.name} has no submodule ${path}" (
+            if path == "lib/micropython-lib" then [ "give it yourself: micropythonLib = …" ] else [ "take a later release: micropython = \"v1.28.0\"" ]
+          ));
+        in
         if it.nar == null then
           fail "the hash of the submodule ${path} of MicroPython ${release.name} is not known, so it cannot be fetched"
             [ "give its source: submodules.\"${path}\" = …" ]

@@ -68,7 +68,7 @@ in
   # Espressif's GCC for a chip, in the version that an ESP-IDF asks for. `versions` is what its pin says.
   forChip = chip: versions:
     let name = if builtins.elem chip [ "esp32" "esp32s2" "esp32s3" ] then "xtensa-esp-elf" else "riscv32-esp-elf"; in
-    given.${name} or (pinned name versions.${name});
+      given.${name} or (pinned name versions.${name});
 
   # For native modules of an architecture: { programs, prefix }, by its name in MicroPython.
   forArch = arch:
