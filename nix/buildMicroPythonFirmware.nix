@@ -121,9 +121,10 @@ let
     unset SOURCE_DATE_EPOCH
     export MICROPYTHON_BUILDER_CACHE=$NIX_BUILD_TOP/helper-cache
     cd "$NIX_BUILD_TOP"
-    if ! micropython-builder build "''${baseArguments[@]}" --jobs "$NIX_BUILD_CORES" --time-limit 86400 --out firmware ${more}; then
-      # The sandbox and all logs in it are gone in a moment.
-      cat firmware.log >&2 2>/dev/null
+    set -o pipefail
+    if ! micropython-builder build "''${baseArguments[@]}" --jobs "$NIX_BUILD_CORES" --time-limit 86400 --out firmware ${more} 2>&1 | tee said; then
+      # The log is gone with the sandbox. What is to be read first comes last.
+      if [ -f firmware.log ]; then cat firmware.log said >&2; fi
       exit 1
     fi
     runHook postBuild

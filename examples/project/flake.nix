@@ -20,7 +20,7 @@
           # Other boards: nix eval .#boards
           default = library.esp32c3-generic.buildMicroPythonFirmware mine;
           flash = library.flashMicroPythonFirmware { firmware = default; };
-          try = library.qemu-virt-rv32.runMicroPythonFirmware (mine // { manifest = ./python/try.py; });
+          try = library.qemu-mps2-an385.runMicroPythonFirmware (mine // { manifest = ./python/try.py; });
         })
       micropython-builder.lib;
 
