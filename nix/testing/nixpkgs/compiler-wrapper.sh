@@ -14,4 +14,6 @@ for flag in ${NIX_HARDENING_ENABLE-@hardening@}; do
     bindnow) before+=(-Wl,-z,now) ;;
     esac
 done
-exec @real@ "${before[@]}" "$@" ${NIX_CFLAGS_COMPILE-} ${NIX_LDFLAGS-}
+after=()
+for flag in ${NIX_LDFLAGS-}; do after+=("-Wl,$flag"); done
+exec @real@ "${before[@]}" "$@" ${NIX_CFLAGS_COMPILE-} "${after[@]}"

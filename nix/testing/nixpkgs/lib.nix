@@ -53,10 +53,6 @@ rec {
   flip = f: a: b: f b a;
   throwIf = condition: message: if condition then throw message else it: it;
   warnIf = condition: message: if condition then builtins.trace "evaluation warning: ${message}" else it: it;
-  # The function's result, with `override` to call it again with other arguments.
-  makeOverridable = f: arguments: f arguments // {
-    override = changes: makeOverridable f (arguments // (if isFunction changes then changes arguments else changes));
-  };
 
   # Attribute sets
   nameValuePair = name: value: { inherit name value; };

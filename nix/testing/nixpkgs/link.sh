@@ -27,5 +27,4 @@ for alias in $programs $aliases; do
     debian ln -s "$path" "$out/bin/${alias%%=*}"
 done
 if [ -n "${hook-}" ]; then debian cp "$hook" "$out/nix-support/setup-hook"; fi
-if [ -n "${propagated-}" ]; then echo "$propagated" >"$out/nix-support/propagated-build-inputs"; fi
 eval "$commands"

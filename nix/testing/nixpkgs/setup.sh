@@ -10,30 +10,31 @@ if [ -n "${NIX_ATTRS_JSON_FILE-}" ]; then
     __structuredAttrs=1
     # Nix 2.8 names the files where they are outside the sandbox.
     [ -e "$NIX_ATTRS_JSON_FILE" ] || export NIX_ATTRS_JSON_FILE=$NIX_BUILD_TOP/.attrs.json NIX_ATTRS_SH_FILE=$NIX_BUILD_TOP/.attrs.sh
-    all_outputs=("${!outputs[@]}")
-    for output in "${all_outputs[@]}"; do export "$output=${outputs[$output]}"; done
-    for variable in "${!env[@]}"; do export "$variable=${env[$variable]}"; done
+    _outputs=("${!outputs[@]}")
+    for _name in "${_outputs[@]}"; do export "$_name=${outputs[$_name]}"; done
+    for _name in "${!env[@]}"; do export "$_name=${env[$_name]}"; done
 else
     __structuredAttrs=
-    all_outputs=($outputs)
+    _outputs=($outputs)
 fi
 
-# Sets `list` to the elements of all the named variables.
-collect() {
-    local name declared
-    list=()
-    for name; do
-        declared=$(declare -p "$name" 2>/dev/null) || continue
-        local -n value=$name
-        case $declared in
-        "declare -a"*) list+=("${value[@]}") ;;
-        *) list+=($value) ;;
+# Sets `_items` to the elements of all the named variables. What is not a derivation's begins with _:
+# an attribute may have any other name.
+_collect() {
+    local _name _declared
+    _items=()
+    for _name; do
+        _declared=$(declare -p "$_name" 2>/dev/null) || continue
+        local -n _value=$_name
+        case $_declared in
+        "declare -a"*) _items+=("${_value[@]}") ;;
+        *) _items+=($_value) ;;
         esac
-        unset -n value
+        unset -n _value
     done
 }
 
-is_array() {
+_is_array() {
     case $(declare -p "$1" 2>/dev/null) in
     "declare -a"*) true ;;
     "") [ -n "$__structuredAttrs" ] ;;
@@ -41,18 +42,18 @@ is_array() {
     esac
 }
 appendToVar() {
-    local -n variable=$1
-    if is_array "$1"; then variable+=("${@:2}"); else variable="${variable-} ${*:2}"; fi
+    local -n _variable=$1
+    if _is_array "$1"; then _variable+=("${@:2}"); else _variable="${_variable-} ${*:2}"; fi
 }
 prependToVar() {
-    local -n variable=$1
-    if is_array "$1"; then variable=("${@:2}" ${variable+"${variable[@]}"}); else variable="${*:2} ${variable-}"; fi
+    local -n _variable=$1
+    if _is_array "$1"; then _variable=("${@:2}" ${_variable+"${_variable[@]}"}); else _variable="${*:2} ${_variable-}"; fi
 }
 
 addToSearchPath() {
-    local -n path_variable=$1
-    if [ -d "$2" ] && [[ :${path_variable-}: != *:"$2":* ]]; then
-        export "$1=${path_variable-}${path_variable:+:}$2"
+    local -n _path=$1
+    if [ -d "$2" ] && [[ :${_path-}: != *:"$2":* ]]; then
+        export "$1=${_path-}${_path:+:}$2"
     fi
 }
 
@@ -74,59 +75,67 @@ export SHELL CONFIG_SHELL=$SHELL TZ=UTC SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-
 export NIX_SSL_CERT_FILE=/no-cert-file.crt SSL_CERT_FILE=/no-cert-file.crt
 prefix=${prefix:-$out}
 
-tools=() libraries=() tool_hooks=() library_hooks=()
+_tools=() _libraries=() _tool_hooks=() _library_hooks=()
 
-# Functions to be called with each input: a tool's for the libraries, a library's for what is later.
-addEnvHooks() { if [ "$1" = -1 ]; then tool_hooks+=("${@:2}"); else library_hooks+=("${@:2}"); fi; }
+# Functions to be called with each input: with tools, or with libraries.
+addEnvHooks() { if [ "$1" = -1 ]; then _tool_hooks+=("${@:2}"); else _library_hooks+=("${@:2}"); fi; }
 
-# Adds an input and what it propagates to `tools` or `libraries`.
-walk() {
+# Adds an input and what it propagates to `_tools` or `_libraries`. The tools of a tool are of no use here.
+_walk() {
     local -n found=$1
-    local package=$2 next
-    case " ${found[*]} " in *" $package "*) return 0 ;; esac
-    [ -e "$package" ] || { echo "build input $package does not exist" >&2; exit 1; }
-    found+=("$package")
+    local next
+    case " ${found[*]} " in *" $2 "*) return 0 ;; esac
+    [ -e "$2" ] || { echo "build input $2 does not exist" >&2; exit 1; }
+    found+=("$2")
     unset -n found
-    if [ -f "$package/nix-support/propagated-native-build-inputs" ]; then
-        for next in $(<"$package/nix-support/propagated-native-build-inputs"); do walk tools "$next"; done
+    if [ "$1" = _libraries ] && [ -f "$2/nix-support/propagated-native-build-inputs" ]; then
+        for next in $(<"$2/nix-support/propagated-native-build-inputs"); do _walk _tools "$next"; done
     fi
-    if [ -f "$package/nix-support/propagated-build-inputs" ]; then
-        for next in $(<"$package/nix-support/propagated-build-inputs"); do walk "$1" "$next"; done
+    if [ -f "$2/nix-support/propagated-build-inputs" ]; then
+        for next in $(<"$2/nix-support/propagated-build-inputs"); do _walk "$1" "$next"; done
     fi
 }
 # A declared input that is a file is a hook itself.
-activate() {
+_activate() {
     if [ -f "$1" ]; then . "$1"; elif [ -f "$1/nix-support/setup-hook" ]; then . "$1/nix-support/setup-hook"; fi
 }
 
-PATH= HOST_PATH=
-collect depsBuildBuild nativeBuildInputs propagatedNativeBuildInputs defaultNativeBuildInputs
-for package in "${list[@]}"; do walk tools "$package"; done
-collect buildInputs propagatedBuildInputs
-for package in "${list[@]}"; do walk libraries "$package"; done
-for package in "${tools[@]}"; do addToSearchPath PATH "$package/bin"; done
-for package in "${libraries[@]}"; do
-    addToSearchPath HOST_PATH "$package/bin"
-    [ -n "${strictDeps-}" ] || addToSearchPath PATH "$package/bin"
-done
-for package in $initialPath; do
-    addToSearchPath PATH "$package/bin"
-    [ -n "${strictDeps-}" ] || addToSearchPath HOST_PATH "$package/bin"
-done
-
-runHook preHook
-hostOffset=-1 targetOffset=0
-for package in "${tools[@]}"; do activate "$package"; done
-hostOffset=0 targetOffset=1
-for package in "${libraries[@]}"; do activate "$package"; done
-if [ -n "${strictDeps-}" ]; then
-    for package in "${tools[@]}"; do for hook in "${tool_hooks[@]}"; do "$hook" "$package"; done; done
-    for package in "${libraries[@]}"; do for hook in "${library_hooks[@]}"; do "$hook" "$package"; done; done
-else
-    for package in "${tools[@]}" "${libraries[@]}"; do
-        for hook in "${tool_hooks[@]}" "${library_hooks[@]}"; do "$hook" "$package"; done
+_find_inputs() {
+    local -a _items
+    local package
+    PATH= HOST_PATH=
+    _collect depsBuildBuild nativeBuildInputs propagatedNativeBuildInputs
+    for package in "${_items[@]}"; do _walk _tools "$package"; done
+    _collect buildInputs propagatedBuildInputs
+    for package in "${_items[@]}"; do _walk _libraries "$package"; done
+    for package in $defaultNativeBuildInputs; do _walk _tools "$package"; done
+    for package in "${_tools[@]}"; do addToSearchPath PATH "$package/bin"; done
+    for package in "${_libraries[@]}"; do
+        addToSearchPath HOST_PATH "$package/bin"
+        [ -n "${strictDeps-}" ] || addToSearchPath PATH "$package/bin"
     done
-fi
+    for package in $initialPath; do
+        addToSearchPath PATH "$package/bin"
+        [ -n "${strictDeps-}" ] || addToSearchPath HOST_PATH "$package/bin"
+    done
+}
+_use_inputs() {
+    local package hook
+    for package in "${_tools[@]}"; do hostOffset=-1 targetOffset=0 _activate "$package"; done
+    for package in "${_libraries[@]}"; do hostOffset=0 targetOffset=1 _activate "$package"; done
+    if [ -n "${strictDeps-}" ]; then
+        for package in "${_tools[@]}"; do for hook in "${_tool_hooks[@]}"; do "$hook" "$package"; done; done
+        for package in "${_libraries[@]}"; do for hook in "${_library_hooks[@]}"; do "$hook" "$package"; done; done
+    else
+        for package in "${_tools[@]}" "${_libraries[@]}"; do
+            for hook in "${_tool_hooks[@]}" "${_library_hooks[@]}"; do "$hook" "$package"; done
+        done
+    fi
+}
+
+_find_inputs
+runHook preHook
+_use_inputs
 
 # --- Functions for phases ---
 
@@ -186,10 +195,11 @@ unpackFile() {
 
 unpackPhase() {
     runHook preUnpack
-    local list before=: name
-    if [ -n "${srcs-}" ]; then collect srcs; else list=("${src?variable \$src or \$srcs should point to the source}"); fi
+    local -a _items
+    local before=: name
+    if [ -n "${srcs-}" ]; then _collect srcs; else _items=("${src?variable \$src or \$srcs should point to the source}"); fi
     for name in */; do before+=$name:; done
-    for name in "${list[@]}"; do unpackFile "$name"; done
+    for name in "${_items[@]}"; do unpackFile "$name"; done
     if [ -z "${sourceRoot-}" ]; then
         for name in */; do
             [[ $before != *:"$name":* ]] || continue
@@ -205,11 +215,12 @@ unpackPhase() {
 
 patchPhase() {
     runHook prePatch
-    local list one
-    collect patchFlags
-    local flags=("${list[@]}")
-    collect patches
-    for one in "${list[@]}"; do
+    local -a _items
+    local one
+    _collect patchFlags
+    local flags=("${_items[@]}")
+    _collect patches
+    for one in "${_items[@]}"; do
         echo "applying patch $one"
         patch "${flags[@]:--p1}" <"$one"
     done
@@ -219,9 +230,9 @@ patchPhase() {
 configurePhase() {
     runHook preConfigure
     if [ -x "${configureScript:-./configure}" ]; then
-        local list
-        collect configureFlags configureFlagsArray
-        "${configureScript:-./configure}" ${dontAddPrefix-"--prefix=$prefix"} "${list[@]}"
+        local -a _items
+        _collect configureFlags configureFlagsArray
+        "${configureScript:-./configure}" ${dontAddPrefix-"--prefix=$prefix"} "${_items[@]}"
     else
         echo "no configure script, doing nothing"
     fi
@@ -230,9 +241,9 @@ configurePhase() {
 
 # make, with the flags of the named variables.
 _make() {
-    local list
-    collect makeFlags makeFlagsArray "$@"
-    make ${makefile:+-f "$makefile"} ${parallel:+-j"$NIX_BUILD_CORES"} SHELL="$SHELL" "${list[@]}"
+    local -a _items
+    _collect makeFlags makeFlagsArray "$@"
+    make ${makefile:+-f "$makefile"} ${parallel:+-j"$NIX_BUILD_CORES"} SHELL="$SHELL" "${_items[@]}"
 }
 _has_makefile() { [ -n "${makeFlags-}${makefile-}" ] || [ -e Makefile ] || [ -e makefile ] || [ -e GNUmakefile ]; }
 
@@ -270,16 +281,17 @@ installPhase() {
 }
 
 fixupPhase() {
-    local output list
-    for output in "${all_outputs[@]}"; do
+    local -a _items
+    local output
+    for output in "${_outputs[@]}"; do
         if [ -e "${!output}" ]; then chmod -R u+w,u-s,g-s "${!output}"; fi
     done
     runHook preFixup
-    for output in "${all_outputs[@]}"; do prefix=${!output} runHook fixupOutput; done
+    for output in "${_outputs[@]}"; do prefix=${!output} runHook fixupOutput; done
     local main=${dev-$out} kind
     for kind in propagatedNativeBuildInputs:propagated-native-build-inputs propagatedBuildInputs:propagated-build-inputs; do
-        collect "${kind%:*}"
-        [ ${#list[@]} = 0 ] || { mkdir -p "$main/nix-support"; echo "${list[*]}" >"$main/nix-support/${kind#*:}"; }
+        _collect "${kind%:*}"
+        [ ${#_items[@]} = 0 ] || { mkdir -p "$main/nix-support"; echo "${_items[*]}" >"$main/nix-support/${kind#*:}"; }
     done
     if [ -n "${setupHook-}" ]; then
         mkdir -p "$main/nix-support"

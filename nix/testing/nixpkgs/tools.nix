@@ -29,18 +29,9 @@ let
         programs = toString programs;
         aliases = toString (lib.mapAttrsToList (from: to: "${from}=${to}") aliases);
         commands = more;
-        propagated = "";
       };
     in
-    lib.asPackage drv (
-      {
-        pname = name;
-        inherit version;
-        meta = { inherit mainProgram; platforms = lib.platforms.all; };
-        override = _: link (builtins.throw "the stand-in has no options for ${name}");
-      }
-      // passthru
-    );
+    lib.asPackage drv ({ pname = name; meta = { inherit mainProgram; platforms = lib.platforms.all; }; } // passthru);
 
   binutilsTools = words "addr2line ar as c++filt cpp gcc-ar gcc-nm gcc-ranlib ld nm objcopy objdump ranlib readelf size strings strip";
 
@@ -91,13 +82,9 @@ in
   gzip = link { name = "gzip"; programs = [ "gzip" "gunzip" "zcat" ]; };
   bzip2 = link { name = "bzip2"; programs = [ "bzip2" "bunzip2" ]; };
   xz = link { name = "xz"; debian = "xz-utils"; programs = [ "xz" "unxz" ]; };
-  zstd = link { name = "zstd"; programs = [ "zstd" "unzstd" ]; };
-  unzip = link { name = "unzip"; };
   gnumake = link { name = "gnumake"; debian = "make"; programs = [ "make" ]; };
   gnupatch = link { name = "gnupatch"; debian = "patch"; programs = [ "patch" ]; };
   file = link { name = "file"; };
-  shellcheck = link { name = "shellcheck"; };
-  which = link { name = "which"; debian = "debianutils"; };
   git = link { name = "git"; };
   curl = link { name = "curl"; };
   jq = link { name = "jq"; };
@@ -108,13 +95,6 @@ in
   cmake = link { name = "cmake"; programs = [ "cmake" "ctest" "cpack" ]; hook = ./hooks/cmake.sh; };
   ninja = link { name = "ninja"; debian = "ninja-build"; programs = [ "ninja" ]; hook = ./hooks/ninja.sh; };
   pkg-config = link { name = "pkg-config"; hook = ./hooks/pkg-config.sh; };
-  makeWrapper = link {
-    name = "make-shell-wrapper-hook";
-    programs = [ ];
-    mainProgram = "";
-    hook = ./hooks/make-wrapper.sh;
-  };
-  makeBinaryWrapper = pkgs.makeWrapper;
 
   gcc-arm-embedded = link {
     name = "gcc-arm-embedded";

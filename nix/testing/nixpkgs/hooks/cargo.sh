@@ -16,13 +16,14 @@ postUnpackHooks+=(cargoSetupPostUnpack)
 postPatchHooks+=(cargoSetupPostPatch)
 
 _cargo() {
-    local list command=$1
+    local -a _items
+    local command=$1
     shift
-    collect "$@"
+    _collect "$@"
     local profile=${cargoBuildType-release}
     (
         set -x
-        cargo "$command" -j "$NIX_BUILD_CORES" --target @target@ --frozen --profile "${profile/debug/dev}" "${list[@]}"
+        cargo "$command" -j "$NIX_BUILD_CORES" --target @target@ --frozen --profile "${profile/debug/dev}" "${_items[@]}"
     )
 }
 cargoBuildHook() {

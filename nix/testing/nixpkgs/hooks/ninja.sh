@@ -1,6 +1,6 @@
 # ninja as the build, check and install phases.
 _ninja_hook=1
-_ninja() { local list; collect ninjaFlags ninjaFlagsArray; ninja -j"$NIX_BUILD_CORES" "${list[@]}" "$@"; }
+_ninja() { local -a _items; _collect ninjaFlags ninjaFlagsArray; ninja -j"$NIX_BUILD_CORES" "${_items[@]}" "$@"; }
 ninjaBuildPhase() { runHook preBuild; _ninja; runHook postBuild; }
 ninjaCheckPhase() { runHook preCheck; _ninja "${checkTarget:-test}"; runHook postCheck; }
 ninjaInstallPhase() { runHook preInstall; _ninja "${installTargets:-install}"; runHook postInstall; }

@@ -20,19 +20,24 @@ patchShebangs() {
         [[ $line == '#!'* ]] || continue
         read -r interpreter arguments <<<"${line#??}"
         [ -n "$interpreter" ] || continue
-        if [[ $interpreter == */bin/env ]]; then
-            [[ $arguments != -S\ * ]] || arguments=${arguments#-S }
-            if [[ $arguments == -* || $arguments == *=* ]]; then
-                echo "$file: unsupported interpreter directive \"$line\" (set dontPatchShebangs=1 and handle shebang patching yourself)" >&2
-                return 1
-            fi
-            read -r name arguments <<<"$arguments"
+        if [[ $interpreter == "$NIX_STORE"/* && -z $update ]]; then continue; fi
+        if [[ $interpreter == */bin/env && $arguments == -S\ * ]]; then
+            # env stays, for it splits the arguments; both must be found.
+            read -r _ name arguments <<<"$arguments"
+            found=$(PATH=$search type -P env) && name=$(PATH=$search type -P "$name") || continue
+            found+=" -S $name"
         else
             name=${interpreter##*/}
+            if [ "$name" = env ]; then
+                if [[ $arguments == -* || $arguments == *=* ]]; then
+                    echo "$file: unsupported interpreter directive \"$line\" (set dontPatchShebangs=1 and handle shebang patching yourself)" >&2
+                    return 1
+                fi
+                read -r name arguments <<<"$arguments"
+            fi
+            found=$(PATH=$search type -P "$name") || continue
         fi
-        if [[ $interpreter == "$NIX_STORE"/* && -z $update ]]; then continue; fi
-        found=$(PATH=$search type -P "$name" || true)
-        if [ -z "$found" ] || [ "$found" = "$interpreter" ]; then continue; fi
+        [ "$found" != "$interpreter" ] || continue
         echo "$file: interpreter directive changed from \"$line\" to \"#!$found${arguments:+ $arguments}\""
         stamp=$(stat -c %y "$file")
         sed -i -e "1 s|.*|#!${found//&/\\&}${arguments:+ ${arguments//&/\\&}}|" "$file"
