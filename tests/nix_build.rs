@@ -38,20 +38,14 @@ fn the_helper_is_built_from_pinned_crates() {
 #[test]
 fn the_flakes_own_checks_pass() {
     let Some(suite) = suite() else { return };
-    // Lints and tests of the crate would be compiled once more each: they run outside, too.
-    let names =
-        ["format", "nix-format", "qemu-arm", "qemu-riscv", "qemu-added", "unix", "unix-added"];
-    for name in names {
-        let reference = format!("{}#checks.{}.{name}", suite.offline(), system());
-        Nix::Current.build(&reference, &[]);
+    let checks = format!("{}#checks.{}", suite.offline(), system());
+    // Two processors, frozen modules, C modules. The other firmware is as that of the examples; lints
+    // and unit tests would compile the helper twice more, and run outside of this too.
+    for name in ["format", "nix-format", "qemu-arm", "unix-added"] {
+        Nix::Current.build(&format!("{checks}.{name}"), &[]);
     }
-    let crate_tests = format!("{}#checks.{}", suite.offline(), system());
-    let rest = Nix::Current.evaluate(
-        &crate_tests,
-        "checks: [ checks.lints.drvPath checks.unit-tests.drvPath ]",
-        &[],
-    );
-    assert_eq!(rest.as_array().unwrap().len(), 2);
+    let all = Nix::Current.evaluate(&checks, "builtins.mapAttrs (_: check: check.drvPath)", &[]);
+    assert!(all.as_object().unwrap().len() >= 10, "{all}");
 }
 
 #[test]
