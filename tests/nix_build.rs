@@ -96,8 +96,9 @@ fn same_files(one: &Path, other: &Path) -> bool {
 fn other_package_sets_can_have_it() {
     let Some(suite) = suite() else { return };
     // What mkLib and the overlay make of a package set is what the flake's own packages are.
-    let function = format!(
-        "flake: let
+    let expression = format!(
+        "let
+            flake = builtins.getFlake \"{flake}\";
             pkgs = import (builtins.getFlake \"{nixpkgs}\") {{ system = \"{system}\"; }};
             extended = pkgs.extend flake.overlays.default;
         in [
@@ -105,13 +106,15 @@ fn other_package_sets_can_have_it() {
             (flake.mkLib pkgs).helper.drvPath
             extended.micropython-builder.drvPath
         ]",
+        flake = suite.offline(),
         nixpkgs = suite.nixpkgs(),
         system = system()
     );
-    let mut more: Vec<String> = suite.standing_in().into();
-    more.push("--impure".to_owned());
-    let found = Nix::Current.evaluate(&format!("{}#", suite.flake()), &function, &more);
-    assert!(found.as_array().unwrap().iter().all(|it| it == &found[0]), "{found}");
+    let ran = Nix::Current.nix(["eval", "--json", "--impure", "--expr", &expression]);
+    assert!(ran.success, "{}", ran.stderr);
+    let found: Vec<String> = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(found[0].contains("-micropython-builder-"), "{found:?}");
+    assert!(found.iter().all(|it| *it == found[0]), "{found:?}");
 }
 
 /// A firmware that is made up, and the program that would write it to a board. There is neither a
@@ -135,8 +138,12 @@ fn a_flash_program_passes_on_what_the_firmware_says() {
     let Some(suite) = suite() else { return };
     let expression =
         FLASHED.replace("NIXPKGS", &suite.nixpkgs()).replace("FLAKE", &suite.offline());
-    let mut command = Nix::Current.inside("nix");
-    command.args(["run", "--impure", "--expr", &expression, "--", "--port", "/dev/ttyACM0"]);
+    let fixed = ["build", "--no-link", "--print-out-paths", "--impure", "--expr", &expression];
+    let built = Nix::Current.nix(fixed);
+    assert!(built.success, "{}", built.stderr);
+    let program = format!("{}/bin/flash-micropython", built.stdout.trim());
+    let mut command = Nix::Current.inside(&program);
+    command.args(["--port", "/dev/ttyACM0"]);
     let said = ran(command);
     assert!(said.success, "{}", said.stderr);
     let said: Vec<&str> = said.stdout.lines().collect();
