@@ -30,6 +30,7 @@ pub mod pins;
 pub mod process;
 pub mod repl;
 pub mod report;
+pub mod rewrite;
 pub mod source;
 
 pub use error::{Error, Result};

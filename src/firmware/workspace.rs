@@ -131,7 +131,7 @@ fn copy_tree_at(
     let walk = WalkDir::new(&root).min_depth(1).into_iter();
     for entry in walk.filter_entry(|entry| relative(entry).is_ok_and(|path| wanted(&path))) {
         interrupt::check()?;
-        let entry = entry.map_err(|error| walk_error(&root, error))?;
+        let entry = entry.map_err(|error| Error::walk(&root, error))?;
         let below = relative(&entry).map_err(|_| {
             Error::internal(format!("{} left {}", entry.path().display(), root.display()))
         })?;
@@ -191,15 +191,6 @@ fn copy_symlink(outside: usize, root: &Path, link: &Path, target: &Path) -> Resu
         .hint("remove the symlink, or mend its target"));
     }
     copy_tree_at(outside + 1, link, target, &|_| true)
-}
-
-/// Turns an error of a directory walk into ours.
-pub(super) fn walk_error(root: &Path, error: walkdir::Error) -> Error {
-    let path = error.path().unwrap_or(root).to_owned();
-    match error.into_io_error() {
-        Some(error) => Error::io("read", &path, &error),
-        None => Error::input(format!("{} holds symlinks that form a loop", path.display())),
-    }
 }
 
 /// Whether a path of a MicroPython tree belongs into the copy: all but git's own files, directories
