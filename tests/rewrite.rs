@@ -44,7 +44,13 @@ fn module() -> TempDir {
     let header = "static const int shared[] = {1};\n";
     fs::write(root.join("src/shared.h"), header).unwrap();
     fs::write(root.join("src/once.h"), "static const int once[] = {1};\n").unwrap();
-    fs::write(root.join("src/a.c"), "#include \"shared.h\"\n#include \"once.h\"\n").unwrap();
+    fs::write(root.join("src/both.h"), "static const int both[] = {1};\n").unwrap();
+    fs::write(root.join("src/both.cpp"), "#include \"both.h\"\n").unwrap();
+    fs::write(
+        root.join("src/a.c"),
+        "#include \"shared.h\"\n#include \"once.h\"\n#include \"both.h\"\n",
+    )
+    .unwrap();
     fs::write(root.join("src/b.c"), "#include \"shared.h\"\nstatic int n = 1;\n").unwrap();
     for other in ["c.cpp", "c.cc", "table.c.orig", "Makefile", ".git/x.c"] {
         fs::write(root.join("src").join(other), header).unwrap();
@@ -75,7 +81,8 @@ fn files_are_changed_in_place_and_only_those() {
     assert!(listed.contains("src/table.c:2: table .rodata.table."), "{listed}");
     assert_eq!(listed.lines().count(), 2);
     assert!(said.contains("src/shared.h:1: shared stays as it is: its file is included"), "{said}");
-    assert!(said.ends_with("2 objects in 2 of 5 files got a section\n"), "{said}");
+    assert!(said.contains("src/both.h:1: both stays as it is: its file is included"), "{said}");
+    assert!(said.ends_with("2 objects in 2 of 6 files got a section\n"), "{said}");
 
     for ((name, before), (_, after)) in before.iter().zip(contents(directory.path())) {
         let changes = name == "src/table.c" || name == "src/once.h";
@@ -98,7 +105,7 @@ fn check_says_by_its_exit_code_whether_something_would_change() {
     let directory = module();
     let before = contents(directory.path());
     let output = rewrite(directory.path(), &["--check", "src"]);
-    fail(&output, 3, &["2 objects in 2 of 5 files would get a section"]);
+    fail(&output, 3, &["2 objects in 2 of 6 files would get a section"]);
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
     assert_eq!(contents(directory.path()), before);
     succeed(&rewrite(directory.path(), &["src"]));
@@ -169,7 +176,7 @@ fn json_tells_all_of_it() {
     assert_eq!(file("src/shared.h")["kept"][0]["name"], "shared");
     assert_eq!(file("src/shared.h")["objects"].as_array().unwrap().len(), 0);
     assert_eq!(file("src/odd.c")["left"]["reason"], "a comment is not closed");
-    assert_eq!(json["files"].as_array().unwrap().len(), 4);
+    assert_eq!(json["files"].as_array().unwrap().len(), 5);
 }
 
 #[test]

@@ -239,9 +239,8 @@ impl<'a> Reader<'a> {
             b"endif" => self.end(at)?,
             b"define" if self.live() => self.define(rest),
             b"undef" if self.live() => {
-                if let Some(found) = self.macros.get_mut(self.text(hash + 2).as_ref()) {
-                    found.plain = false;
-                }
+                let name = self.text(hash + 2).into_owned();
+                self.macros.insert(name, Macro { body: end..end, plain: false });
             }
             b"pragma" if self.names_section(&rest) => {
                 return Err(Fault { at, what: "a pragma chooses sections" });

@@ -75,6 +75,9 @@ struct Parser<'a, 'b> {
     aliases: HashMap<Vec<u8>, Shape>,
 }
 
+/// A declaration's parts.
+type Parsed = (Specifiers, Vec<Declarator>);
+
 /// Something in a declaration that is not understood, and the item where it is.
 struct Unclear(usize, &'static str);
 
@@ -151,11 +154,7 @@ impl Parser<'_, '_> {
     }
 
     /// Reads a declaration; none for one that cannot declare an object of the file.
-    #[allow(clippy::type_complexity)]
-    fn parse(
-        &self,
-        items: &Range<usize>,
-    ) -> Result<Option<(Specifiers, Vec<Declarator>)>, Unclear> {
+    fn parse(&self, items: &Range<usize>) -> Result<Option<Parsed>, Unclear> {
         let mut specifiers = Specifiers::default();
         let mut at = items.start;
         while at < items.end {
@@ -198,7 +197,7 @@ impl Parser<'_, '_> {
         if let Some(step) = self.keyword(at, &word, found)? {
             return Ok(step);
         }
-        if let Some(expanded) = self.expanded(&word, found) {
+        if let Some(expanded) = self.expanded(at, &word, found) {
             *found = expanded;
             return Ok(Step::To(at + 1));
         }
@@ -213,9 +212,10 @@ impl Parser<'_, '_> {
         Ok(Step::To(at + 1))
     }
 
-    /// The specifiers with what a macro of the file adds, if it stands for specifiers only.
-    fn expanded(&self, word: &[u8], found: &Specifiers) -> Option<Specifiers> {
+    /// The specifiers with what a macro adds that the file defined before, if it stands for specifiers only.
+    fn expanded(&self, at: usize, word: &[u8], found: &Specifiers) -> Option<Specifiers> {
         let made = self.code.macros.get(word).filter(|made| made.plain)?;
+        self.code.items.get(at).filter(|item| item.token >= made.body.end)?;
         let mut expanded = found.clone();
         for token in self.code.tokens.get(made.body.clone())? {
             let is_word = token.kind == Kind::Word;

@@ -14,6 +14,9 @@ use super::{Kept, Object, Purpose, Rewritten, rewrite};
 use crate::error::{Error, Result};
 use crate::interrupt;
 
+/// The extensions of files that may include a C file or header.
+const INCLUDING: &[&str] = &["c", "h", "inc", "cc", "cpp", "cxx", "hpp", "S"];
+
 /// A file of which there is something to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChanges {
@@ -32,7 +35,7 @@ pub struct FileChanges {
 pub struct Changes {
     /// The files of which there is something to say, in the order of their paths.
     pub files: Vec<FileChanges>,
-    /// How many files were read.
+    /// How many C files and headers there were.
     pub read: usize,
 }
 
@@ -119,9 +122,10 @@ pub fn plan_tree(directory: &Path, purpose: Purpose) -> Result<Changes> {
 }
 
 fn plan_sources(sources: &[Source], purpose: Purpose) -> Result<Changes> {
-    let mut changes = Changes { read: sources.len(), ..Changes::default() };
-    for source in sources {
+    let mut changes = Changes::default();
+    for source in sources.iter().filter(|source| is_c(&source.path)) {
         interrupt::check()?;
+        changes.read += 1;
         let before = read(&source.path)?;
         let rewritten = rewrite(&before, purpose, &source.identity);
         if rewritten != Rewritten::default() {
@@ -166,7 +170,11 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn is_c(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "c" || extension == "h")
+    has_extension(path, &["c", "h"])
+}
+
+fn has_extension(path: &Path, known: &[&str]) -> bool {
+    path.extension().is_some_and(|extension| known.iter().any(|known| extension == *known))
 }
 
 /// The name of a file among all that are rewritten together, wherever they lie.
@@ -181,7 +189,7 @@ fn sources(paths: &[PathBuf]) -> Result<Vec<Source>> {
         let metadata = fs::metadata(given).map_err(|error| Error::io("read", given, &error))?;
         let found = if metadata.is_dir() {
             let found = below(given)?;
-            if found.is_empty() {
+            if !found.iter().any(|path| is_c(path)) {
                 return Err(Error::input(format!("{} holds no C files", given.display()))
                     .hint("give a directory with .c or .h files in it"));
             }
@@ -210,7 +218,7 @@ fn sources(paths: &[PathBuf]) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// The C files below a directory.
+/// The C files below a directory, and those that can include them.
 fn below(directory: &Path) -> Result<Vec<PathBuf>> {
     let hidden = |entry: &DirEntry| {
         entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
@@ -220,7 +228,7 @@ fn below(directory: &Path) -> Result<Vec<PathBuf>> {
         WalkDir::new(directory).sort_by_file_name().into_iter().filter_entry(|it| !hidden(it))
     {
         let entry = entry.map_err(|error| Error::walk(directory, error))?;
-        if entry.file_type().is_file() && is_c(entry.path()) {
+        if entry.file_type().is_file() && has_extension(entry.path(), INCLUDING) {
             found.push(entry.into_path());
         }
     }
