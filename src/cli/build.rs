@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use super::output::Output;
 use super::tree::TreeArgument;
 use crate::board;
@@ -48,6 +50,10 @@ pub(super) struct Arguments {
     /// A user C module: its directory, or a directory of several; may be repeated
     #[arg(long = "user-c-modules", value_name = "DIR")]
     user_c_modules: Vec<PathBuf>,
+    /// Whether `static const` objects of the user's C modules get sections of their own, as
+    /// `micropython-builder rewrite --for firmware` does it; on copies, never in your files
+    #[arg(long, value_name = "WHEN", default_value = "on")]
+    static_const: Switch,
     /// A patch to MicroPython (`patch -p1`), applied to a copy; may be repeated
     #[arg(long = "patch", value_name = "FILE")]
     patches: Vec<PathBuf>,
@@ -72,6 +78,12 @@ pub(super) struct Arguments {
     keep_build: bool,
     #[command(flatten)]
     esp32: Esp32Arguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 /// What only the esp32 port takes.
@@ -147,6 +159,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
         micropython_lib: arguments.micropython_lib.clone(),
         manifests: arguments.manifests.clone(),
         user_c_modules: arguments.user_c_modules.clone(),
+        static_const: arguments.static_const == Switch::On,
         patches: arguments.patches.clone(),
         make_arguments: arguments.make_arguments.clone(),
         mpy_cross: arguments.mpy_cross.clone(),

@@ -9,7 +9,7 @@ use super::plan::{self, Request};
 use super::publish::{self, Staging};
 use super::record::{self, Record, UserCModule};
 use super::workspace::{Workspace, belongs_in_copy, copy_tree};
-use super::{c_modules, esp32, manifest, patch, submodule, with_make};
+use super::{c_modules, esp32, manifest, patch, static_const, submodule, with_make};
 use crate::error::{Error, Kind, Result};
 use crate::report::Report;
 use crate::source;
@@ -88,6 +88,11 @@ fn build_in(workspace: &Workspace, request: &Request<'_>, report: &dyn Report) -
     })?;
     let patches = patch::apply(&request.patches, &workspace.micropython())?;
     c_modules::stage(&modules, &workspace.user_c_modules())?;
+    let static_const = if request.static_const && !modules.is_empty() && has_elf_sections(request) {
+        static_const::rewrite(workspace, report)?
+    } else {
+        Vec::new()
+    };
     let job =
         Job { workspace, request, modules: &modules, submodules: &submodules, deadline, report };
     let built = match plan::way(request)? {
@@ -116,12 +121,18 @@ fn build_in(workspace: &Workspace, request: &Request<'_>, report: &dyn Report) -
         emulator: built.emulator,
         frozen_modules: built.frozen_modules,
         user_c_modules,
+        static_const,
         patches,
         make_arguments: request.make_arguments.clone(),
         compiler: built.compiler,
     };
     staging.publish(&record, &request.out)?;
     Ok(record)
+}
+
+/// Whether sections have the names that ELF gives them. On Apple's systems the unix port is Mach-O.
+fn has_elf_sections(request: &Request<'_>) -> bool {
+    request.target.port != "unix" || !cfg!(target_vendor = "apple")
 }
 
 fn collect(built: &Built, staging: &Staging) -> Result<Vec<record::File>> {

@@ -13,6 +13,7 @@ pub mod plan;
 mod publish;
 mod qemu;
 pub mod record;
+mod static_const;
 mod submodule;
 mod unix;
 mod with_make;

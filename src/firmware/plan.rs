@@ -51,6 +51,8 @@ pub struct Request<'a> {
     pub manifests: Vec<PathBuf>,
     /// User C modules: a module's directory, a directory of modules, or a make or cmake fragment.
     pub user_c_modules: Vec<PathBuf>,
+    /// Give the `static const` objects of user C modules sections of their own, see [`crate::rewrite`].
+    pub static_const: bool,
     /// Patches to MicroPython, applied in order with `patch -p1`.
     pub patches: Vec<PathBuf>,
     /// Variables for the upstream build, each `NAME=VALUE`.
