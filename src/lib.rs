@@ -28,8 +28,10 @@ pub mod interrupt;
 pub mod natmod;
 pub mod pins;
 pub mod process;
+mod publish;
 pub mod repl;
 pub mod report;
 pub mod source;
+mod upstream;
 
 pub use error::{Error, Result};

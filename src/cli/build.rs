@@ -1,11 +1,10 @@
 //! `build`.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
+use super::Jobs;
 use super::output::Output;
 use super::tree::TreeArgument;
 use crate::board;
@@ -61,9 +60,8 @@ pub(super) struct Arguments {
     /// The firmware directory to write; an earlier firmware there is replaced [default: firmware/BOARD]
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How many compilers run at once [default: one per processor]
-    #[arg(long, short, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    jobs: Jobs,
     /// End the build when it takes longer than this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "3600")]
     time_limit: u64,
@@ -151,7 +149,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
         make_arguments: arguments.make_arguments.clone(),
         mpy_cross: arguments.mpy_cross.clone(),
         esp32: (&arguments.esp32).into(),
-        jobs: jobs(arguments.jobs),
+        jobs: arguments.jobs.get(),
         time_limit: Duration::from_secs(arguments.time_limit),
         keep_build: arguments.keep_build,
     };
@@ -165,10 +163,6 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn jobs(given: Option<NonZeroUsize>) -> usize {
-    given.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
 }
 
 fn default_out(target: &Target) -> PathBuf {

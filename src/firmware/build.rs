@@ -6,13 +6,15 @@ use std::time::Instant;
 
 use super::job::{Built, Job};
 use super::plan::{self, Request};
-use super::publish::{self, Staging};
 use super::record::{self, Record, UserCModule};
-use super::workspace::{Workspace, belongs_in_copy, copy_tree};
-use super::{c_modules, esp32, manifest, patch, submodule, with_make};
+use super::workspace::Workspace;
+use super::{c_modules, esp32, manifest, patch, with_make};
 use crate::error::{Error, Kind, Result};
+use crate::publish::{self, Staging};
 use crate::report::Report;
 use crate::source;
+use crate::upstream::copy::{belongs_in_copy, copy_tree, submodules};
+use crate::upstream::make;
 
 /// Variables that options of ours set.
 const OURS: &[(&str, &str)] = &[
@@ -54,35 +56,17 @@ pub fn build(request: &Request<'_>, report: &dyn Report) -> Result<Record> {
 
 /// Everything that can be known to be wrong before anything is copied.
 fn check(request: &Request<'_>) -> Result<()> {
-    publish::check(&request.out)?;
+    publish::check(&request.out, record::FILE_NAME)?;
     manifest::check(&request.manifests)?;
     patch::check(&request.patches)?;
-    for argument in &request.make_arguments {
-        let name = argument.split_once('=').map(|(name, _)| name.trim());
-        match name {
-            None | Some("") => {
-                return Err(Error::usage(format!(
-                    "the make argument {argument:?} is not of the form NAME=VALUE"
-                )));
-            }
-            Some(name) => {
-                if let Some((_, option)) = OURS.iter().find(|(ours, _)| *ours == name) {
-                    return Err(Error::usage(format!(
-                        "the make variable {name} is set by {option}"
-                    ))
-                    .hint(format!("give {option} instead of --make-arg {argument}")));
-                }
-            }
-        }
-    }
-    Ok(())
+    make::check_arguments(&request.make_arguments, OURS)
 }
 
 fn build_in(workspace: &Workspace, request: &Request<'_>, report: &dyn Report) -> Result<Record> {
     let deadline = Instant::now() + request.time_limit;
     let fragment = c_modules::Fragment::of(&request.target.port);
     let modules = c_modules::find(&request.user_c_modules, fragment)?;
-    let submodules = submodule::list(request.source.path)?;
+    let submodules = submodules(request.source.path)?;
     copy_tree(request.source.path, &workspace.micropython(), |path| {
         belongs_in_copy(path, &submodules)
     })?;
@@ -120,7 +104,7 @@ fn build_in(workspace: &Workspace, request: &Request<'_>, report: &dyn Report) -
         make_arguments: request.make_arguments.clone(),
         compiler: built.compiler,
     };
-    staging.publish(&record, &request.out)?;
+    staging.publish(record::FILE_NAME, &record, &request.out)?;
     Ok(record)
 }
 

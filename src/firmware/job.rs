@@ -10,15 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::plan::Request;
 use super::record::{Emulator, EspIdf, Role};
-use super::workspace::{Workspace, belongs_in_copy, copy_tree};
-use super::{manifest, micropython_lib, mpy_cross, submodule};
+use super::workspace::Workspace;
+use super::{manifest, micropython_lib, submodule};
 use crate::error::{Error, Result};
 use crate::process;
 use crate::report::Report;
-
-/// The build date of a tree whose commit date nobody knows: the first second of 1980, the earliest
-/// that archives of every kind can hold.
-const UNKNOWN_EPOCH: u64 = 315_532_800;
+use crate::upstream::copy::{belongs_in_copy, copy_tree};
+use crate::upstream::{make, mpy_cross};
 
 /// One build: what is asked for, where it happens, and how long it may take.
 pub(super) struct Job<'a> {
@@ -56,19 +54,9 @@ impl Job<'_> {
     /// What keeps time, place and the user's settings out of the bytes.
     pub(super) fn environment(&self) -> Vec<(OsString, OsString)> {
         let source = &self.request.source;
-        let epoch = source.epoch.unwrap_or(UNKNOWN_EPOCH).to_string();
-        let epoch = std::env::var_os("SOURCE_DATE_EPOCH").unwrap_or_else(|| epoch.into());
         let commit: String = source.commit.unwrap_or_default().chars().take(10).collect();
-        let mut environment: Vec<(OsString, OsString)> = [
-            ("LC_ALL", "C"),
-            ("PYTHONDONTWRITEBYTECODE", "1"),
-            ("PYTHONHASHSEED", "0"),
-            ("PYTHONUTF8", "1"),
-            ("TZ", "UTC"),
-        ]
-        .map(|(name, value)| (name.into(), value.into()))
-        .to_vec();
-        environment.push(("SOURCE_DATE_EPOCH".into(), epoch));
+        let mut environment = make::reproducible_environment(source.epoch);
+        environment.push(("PYTHONDONTWRITEBYTECODE".into(), "1".into()));
         environment.push(("MICROPY_GIT_TAG".into(), source.version.into()));
         environment.push(("MICROPY_GIT_HASH".into(), commit.into()));
         environment
@@ -154,7 +142,14 @@ impl Job<'_> {
     pub(super) fn bring_mpy_cross(&self) -> Result<PathBuf> {
         let program = match &self.request.mpy_cross {
             Some(given) => given.clone(),
-            None => mpy_cross::get(self)?,
+            None => mpy_cross::Build {
+                tree: &self.workspace.micropython(),
+                environment: self.environment(),
+                jobs: self.request.jobs,
+                log: &self.workspace.log(),
+                deadline: self.deadline,
+            }
+            .get(self.report)?,
         };
         let to = self.workspace.tools()?.join("mpy-cross");
         fs::copy(&program, &to).map_err(|error| Error::io("copy", &program, &error))?;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::make::Facts;
-use crate::error::{Error, Result};
+use crate::error::Error;
+use crate::upstream::make::Facts;
 
 /// What leaves a submodule out of a build, for those that carry an optional feature.
 const LEFT_OUT_BY: &[(&str, &str)] = &[
@@ -13,23 +13,6 @@ const LEFT_OUT_BY: &[(&str, &str)] = &[
     ("lib/libffi", "--make-arg MICROPY_PY_FFI=0"),
     ("lib/mbedtls", "--make-arg MICROPY_PY_SSL=0 --make-arg MICROPY_SSL_MBEDTLS=0"),
 ];
-
-/// The paths of a tree's submodules, as its `.gitmodules` lists them.
-///
-/// # Errors
-/// When `.gitmodules` is there but cannot be read.
-pub(super) fn list(tree: &Path) -> Result<Vec<PathBuf>> {
-    let path = tree.join(".gitmodules");
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let text = fs::read_to_string(&path).map_err(|error| Error::io("read", &path, &error))?;
-    let paths = text.lines().filter_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "path").then(|| PathBuf::from(value.trim()))
-    });
-    Ok(paths.collect())
-}
 
 /// Those submodules whose files the build would compile or include.
 pub(super) fn needed<'a>(submodules: &'a [PathBuf], facts: &Facts) -> Vec<&'a Path> {

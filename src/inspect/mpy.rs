@@ -59,6 +59,9 @@ pub struct Contents {
     pub source: Option<String>,
     /// How many qstrs its table has.
     pub qstrs: u64,
+    /// The qstrs that it brings besides: the names that it defines, and those it uses that not every
+    /// firmware has. Native code does not say which is which.
+    pub names: Vec<String>,
     /// How many constant objects its table has.
     pub objects: u64,
     /// How many functions, classes and module bodies are bytecode.
@@ -180,6 +183,8 @@ impl Contents {
             let text = reader.qstr()?;
             if index == 0 {
                 self.source = text;
+            } else {
+                self.names.extend(text);
             }
         }
         for _ in 0..self.objects {

@@ -64,6 +64,11 @@ impl Arch {
         Arch::ALL.into_iter().find(|arch| arch.code() == code)
     }
 
+    /// The architecture with a name, as [`Arch::name`] gives it.
+    pub fn from_name(name: &str) -> Option<Arch> {
+        Arch::ALL.into_iter().find(|arch| arch.name() == name)
+    }
+
     /// The name that `mpy-cross -march=` and the native modules' `ARCH=` take.
     pub fn name(self) -> &'static str {
         match self {
@@ -282,7 +287,8 @@ impl Header {
         match self.arch_flags.unwrap_or(0) & !(sys_mpy >> 16) {
             0 => Ok(()),
             missing => Err(format!(
-                "its native code needs processor extensions that the device lacks (flags 0x{missing:x})"
+                "its native code needs processor extensions that the device lacks: {}",
+                flags_text(self.arch_code(), missing)
             )),
         }
     }
@@ -294,6 +300,19 @@ pub fn arch_text(code: u8) -> String {
         (0, _) => "no native code".to_owned(),
         (_, Some(arch)) => arch.name().to_owned(),
         (_, None) => format!("the unknown architecture {code}"),
+    }
+}
+
+/// The processor extensions that flags stand for (`RV32_EXTENSIONS` in `tools/mpy_ld.py`).
+pub fn flags_text(arch_code: u8, flags: u64) -> String {
+    const RV32: &[(u64, &str)] = &[(1, "zba"), (2, "zcmp")];
+    let known = if arch_code == Arch::Rv32imc.code() { RV32 } else { &[] };
+    let names: Vec<&str> =
+        known.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
+    if names.is_empty() {
+        format!("flags 0x{flags:x}")
+    } else {
+        format!("{} (flags 0x{flags:x})", names.join(", "))
     }
 }
 

@@ -145,7 +145,7 @@ fn nearby(directory: &Path) -> Option<PathBuf> {
 }
 
 /// The number that `#define NAME NUMBER` gives.
-fn defined(text: &str, name: &str) -> Option<u32> {
+pub(crate) fn defined(text: &str, name: &str) -> Option<u32> {
     text.lines().find_map(|line| {
         let rest = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("define")?;
         let mut words = rest.split_whitespace();

@@ -11,7 +11,7 @@ use crate::component::{ComponentHash, Lock, hash, name, resolve, tree, upstream}
 use crate::error::{Error, Result};
 use crate::firmware::job::Job;
 use crate::firmware::record::Component;
-use crate::firmware::workspace::copy_tree;
+use crate::upstream::copy::copy_tree;
 
 /// Puts the components of the target's lock into the workspace and returns what to record of them.
 ///

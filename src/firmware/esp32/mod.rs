@@ -18,11 +18,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::job::{Built, Job, compiler_version};
-use super::make::environment_of;
 use super::manifest;
 use super::record::EspIdf;
 use crate::error::{Error, Result};
 use crate::process::{self, Outcome};
+use crate::upstream::make;
 use idf::Idf;
 use project::Project;
 
@@ -121,16 +121,14 @@ fn run(job: &Job<'_>, command: &mut Command, name: &str) -> Result<()> {
     let log = job.workspace.log();
     match process::run_logged(command, &log, Some(job.deadline))? {
         Outcome::Ended(status) if status.success() => Ok(()),
-        Outcome::Ended(status) => {
-            Err(super::make::failure(&log, &format!("{name} ended with {status}")))
-        }
-        Outcome::TimedOut => Err(super::make::timed_out()),
+        Outcome::Ended(status) => Err(make::failure(&log, &format!("{name} ended with {status}"))),
+        Outcome::TimedOut => Err(make::timed_out()),
     }
 }
 
 /// The environment of everything that ESP-IDF's build runs.
 fn prepare(command: &mut Command, job: &Job<'_>, idf: &Idf) {
-    environment_of(command, &job.environment());
+    make::environment_of(command, &job.environment());
     let mut path = job.workspace.path().join("tools/bin").into_os_string();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());

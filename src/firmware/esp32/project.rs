@@ -12,9 +12,9 @@ use super::idf::Idf;
 use super::prepare;
 use crate::error::{Error, Result};
 use crate::firmware::job::Job;
-use crate::firmware::make::{prefix_maps, shell_word};
 use crate::image::build_dir::size_in_bytes;
 use crate::image::{Sdkconfig, partition};
+use crate::upstream::make::{prefix_maps, shell_word};
 
 /// The name of the user's partition table in the copied port.
 const OWN_TABLE: &str = "micropython-builder-partitions.csv";

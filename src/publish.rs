@@ -1,45 +1,50 @@
-//! Putting a finished firmware directory where the user wants it, whole or not at all.
+//! Putting a finished directory where the user wants it, whole or not at all.
+//!
+//! Such a directory holds a record, a JSON file of a name that says what it is: by it a later run knows
+//! that it may be replaced.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use serde::Serialize;
 
-use super::record::{self, Record};
-use super::workspace::parent_and_name;
 use crate::error::{Error, Result};
 
 /// A directory beside the output that becomes it in one step. Dropped before, nothing has happened.
 #[derive(Debug)]
-pub(super) struct Staging {
+pub(crate) struct Staging {
     directory: tempfile::TempDir,
 }
 
-/// Checks that a path may become a firmware directory: it is not there, empty, or one already.
+/// Checks that a path may become a directory with such a record: it is not there, empty, or one already.
 ///
 /// # Errors
 /// When something else is there.
-pub(super) fn check(out: &Path) -> Result<()> {
+pub(crate) fn check(out: &Path, record: &str) -> Result<()> {
     let entries = match fs::read_dir(out) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Error::io("write to", out, &error)),
     };
-    if entries.count() == 0 || out.join(record::FILE_NAME).is_file() {
+    if entries.count() == 0 || out.join(record).is_file() {
         return Ok(());
     }
     Err(Error::input(format!(
-        "{} holds other files, and a firmware directory would replace it",
+        "{} holds other files, and what is built would replace it",
         out.display()
     ))
-    .hint("give --out a directory that is new, empty, or an earlier firmware"))
+    .hint(format!(
+        "give --out a directory that is new, empty, or has a {record} of an earlier build"
+    )))
 }
 
 impl Staging {
     /// A new, empty directory beside `out`.
-    pub(super) fn beside(out: &Path) -> Result<Staging> {
+    pub(crate) fn beside(out: &Path) -> Result<Staging> {
         let (parent, name) = parent_and_name(out)?;
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(name);
@@ -52,18 +57,18 @@ impl Staging {
         Ok(Staging { directory })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Writes the record and makes the directory `out`, in place of what was there.
-    pub(super) fn publish(self, record: &Record, out: &Path) -> Result<()> {
-        let path = self.path().join(record::FILE_NAME);
+    /// Writes the record under its name and makes the directory `out`, in place of what was there.
+    pub(crate) fn publish(self, name: &str, record: &impl Serialize, out: &Path) -> Result<()> {
+        let path = self.path().join(name);
         let mut text = serde_json::to_string_pretty(record)
             .map_err(|error| Error::internal(format!("cannot write the record: {error}")))?;
         text.push('\n');
         fs::write(&path, text).map_err(|error| Error::io("write", &path, &error))?;
-        check(out)?;
+        check(out, name)?;
         let fail = |error: io::Error| Error::io("create", out, &error);
         if !out.exists() {
             fs::rename(self.path(), out).map_err(fail)?;
@@ -81,5 +86,18 @@ impl Staging {
                 Ok(())
             }
         }
+    }
+}
+
+/// The directory that holds `out`, absolute, and `out`'s own name.
+pub(crate) fn parent_and_name(out: &Path) -> Result<(PathBuf, &OsStr)> {
+    let absolute = std::path::absolute(out).map_err(|error| Error::io("resolve", out, &error))?;
+    match (absolute.parent(), out.components().next_back()) {
+        (Some(parent), Some(Component::Normal(name))) => Ok((parent.to_owned(), name)),
+        _ => Err(Error::usage(format!(
+            "--out {} does not name a directory that can be made",
+            out.display()
+        ))
+        .hint("give a directory by its name, for example `--out out`")),
     }
 }
