@@ -20,7 +20,8 @@ pub use archive::{Layout, Limits, unpack};
 pub use download::{Patience, fetch, find, remove};
 pub use nar::nar_hash;
 pub use tree::{Origin, Request, Tree, Verified};
-pub use version::{Version, check, version};
+pub(crate) use version::defined;
+pub use version::{Version, check, number, version};
 
 pub use crate::pins::Sha256Hash;
 
