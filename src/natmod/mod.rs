@@ -1,5 +1,7 @@
 //! Native modules and `.mpy` files.
 
 pub mod header;
+pub(crate) mod reader;
+pub(crate) mod scope;
 
 pub use header::{Arch, Header};
