@@ -7,6 +7,7 @@ mod hash;
 mod image;
 mod inspect;
 mod lock;
+mod natmod_link;
 mod output;
 mod progress;
 mod run;
@@ -80,6 +81,7 @@ enum Command {
     /// verified. A file that is cut off or damaged is described as far as it goes, with what is wrong.
     Inspect(inspect::Arguments),
     Lock(lock::Arguments),
+    NatmodLink(natmod_link::Arguments),
     /// Boot a firmware in its emulator
     Run(run::Arguments),
     /// Get a MicroPython source tree by its pin and print where it lies
@@ -108,6 +110,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Image(arguments) => image::run(&arguments, &output),
         Command::Inspect(arguments) => inspect::run(&arguments, &output),
         Command::Lock(arguments) => lock::run(&arguments, &output),
+        Command::NatmodLink(arguments) => natmod_link::run(&arguments, &output),
         Command::Run(arguments) => run::run(&arguments, &output),
         Command::Source(arguments) => source::run(&arguments, &output),
         Command::Vendor(arguments) => vendor::run(&arguments, &output),

@@ -15,7 +15,8 @@ pub const MAGIC: u8 = b'M';
 /// The newest version there is.
 pub const NEWEST: u8 = 6;
 
-const ARCH_FLAGS_PRESENT: u8 = 0x40;
+/// The bit of the feature byte that says that architecture flags follow.
+pub(crate) const ARCH_FLAGS_PRESENT: u8 = 0x40;
 const RESERVED: u8 = 0x80;
 
 /// An architecture that `.mpy` files hold native code for.
@@ -310,12 +311,34 @@ pub fn varuint(bytes: &[u8]) -> Option<(u64, usize)> {
     None
 }
 
+/// Writes a variable-length number, in as few bytes as it takes.
+pub fn put_varuint(out: &mut Vec<u8>, value: u64) {
+    let bits = (u64::BITS - value.leading_zeros()).max(1);
+    for group in (0..bits.div_ceil(7)).rev() {
+        let more = if group > 0 { 0x80 } else { 0 };
+        out.push((value >> (7 * group)) as u8 & 0x7f | more);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn header(bytes: &[u8]) -> Header {
         Header::parse(bytes).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        let many = (0..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit, 1 << bit | 5]);
+        for value in many.chain([u64::MAX]) {
+            let mut bytes = Vec::new();
+            put_varuint(&mut bytes, value);
+            assert_eq!(varuint(&bytes), Some((value, bytes.len())));
+        }
+        let mut bytes = Vec::new();
+        put_varuint(&mut bytes, 0x80);
+        assert_eq!(bytes, [0x81, 0]);
     }
 
     /// Headers that MicroPython's own tools wrote.
