@@ -31,6 +31,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<Built> {
     let idf = Idf::open(job)?;
     let target = &project::target(job)?;
     fits::check_idf(job, &idf, target)?;
+    idf.check_target(target)?;
     let compiler = idf.compiler(target)?;
     let compiler_says = compiler_version(&compiler)?;
     fits::check_compiler(job, &idf, &compiler, compiler_says.as_deref());
@@ -55,7 +56,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<Built> {
         compiler: compiler_says,
         emulator: emulator::of(target),
         esp_idf: Some(EspIdf {
-            version: idf.version.clone(),
+            version: idf.version.to_string(),
             components,
             flash: made.flash,
             partitions: made.partitions,
