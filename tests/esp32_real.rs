@@ -141,10 +141,18 @@ fn a_real_board_is_built_without_a_network_and_answers() {
     eprintln!("ran: built ESP32_GENERIC_C3 with the network cut off; makeimg.py agrees");
 
     let Some(qemu) = &real.qemu else { return };
-    let mut run = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
-    run.arg("run").arg(&out).arg("--emulator").arg(qemu);
-    let answer = succeed(run.arg("--script").arg(repository("examples/hello/ask.py")));
+    let run = |script: &Path| {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        run.arg("run").arg(&out).arg("--emulator").arg(qemu);
+        succeed(run.arg("--script").arg(script))
+    };
+    let answer = run(&repository("examples/hello/ask.py"));
     assert!(answer.contains("on esp32, built by micropython-builder"), "{answer}");
     assert!(answer.contains("[0, 1, 3, 6, 10, 15, 21, 28, 36, 45]"), "{answer}");
+    // Many times what the firmware's buffer for input holds.
+    let long = directory.path().join("long.py");
+    let lines: String = (0..200).map(|n| format!("x{n} = {n}  # {}\n", "-".repeat(60))).collect();
+    fs::write(&long, format!("{lines}print(x7 + x199)\n")).unwrap();
+    assert_eq!(run(&long), "206\n");
     eprintln!("ran: booted it in {} and asked its modules", qemu.display());
 }
