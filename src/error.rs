@@ -119,6 +119,15 @@ impl Error {
         }
     }
 
+    /// Turns an error of walking the directory `root` into ours.
+    pub fn walk(root: &Path, error: walkdir::Error) -> Self {
+        let path = error.path().unwrap_or(root).to_owned();
+        match error.into_io_error() {
+            Some(error) => Self::io("read", &path, &error),
+            None => Self::input(format!("{} holds symlinks that form a loop", path.display())),
+        }
+    }
+
     /// Adds a hint: the exact command or argument that mends it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

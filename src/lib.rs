@@ -28,8 +28,11 @@ pub mod interrupt;
 pub mod natmod;
 pub mod pins;
 pub mod process;
+mod publish;
 pub mod repl;
 pub mod report;
+pub mod rewrite;
 pub mod source;
+mod upstream;
 
 pub use error::{Error, Result};

@@ -14,7 +14,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::error::{Error, Result};
 use crate::interrupt;
 
-/// How often a waiting parent looks at its child, the clock and the interrupt flag.
+/// How often a waiting parent looks at its child, the clock and the interrupt flag: at first, so that
+/// short commands don't wait for it, and at most.
+const FIRST_POLL: Duration = Duration::from_micros(500);
 const POLL: Duration = Duration::from_millis(20);
 
 /// How long a process group gets between SIGTERM and SIGKILL.
@@ -67,6 +69,7 @@ impl Group {
     /// # Errors
     /// [`Error::interrupted`] when the user interrupts.
     pub fn wait(&mut self, deadline: Option<Instant>) -> Result<Outcome> {
+        let mut pause = FIRST_POLL;
         loop {
             if let Some(status) = self.try_wait()? {
                 self.end();
@@ -80,7 +83,8 @@ impl Group {
                 self.end();
                 return Ok(Outcome::TimedOut);
             }
-            thread::sleep(POLL);
+            thread::sleep(pause);
+            pause = (pause + pause / 4).min(POLL);
         }
     }
 

@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{micropython, require};
+use object::{Object, ObjectSection, SectionFlags};
 use serde_json::Value;
+use tempfile::TempDir;
 
 const WITHOUT_SUBMODULES: [&str; 6] = [
     "--make-arg",
@@ -159,6 +161,70 @@ fn a_firmware_is_replaced_and_the_build_directory_kept_on_request() {
 }
 
 #[test]
+fn symbols_go_where_they_are_asked_for_and_not_into_the_record() {
+    if !require("riscv64-unknown-elf-gcc") {
+        return;
+    }
+    let Some(tree) = micropython() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let (out, symbols) = (directory.path().join("out"), directory.path().join("symbols"));
+    let more = ["--symbols", symbols.to_str().unwrap()];
+    // What an emulator boots stays where it is looked for.
+    succeed(build_hello("VIRT_RV32", &tree, &out, &more));
+    assert_eq!(names_in(&out), ["firmware.elf", "firmware.json"]);
+    assert_eq!(names_in(&symbols), ["firmware.map"]);
+    assert_eq!(record(&out)["files"].as_array().unwrap().len(), 1);
+    fs::write(symbols.join("notes.txt"), "mine").unwrap();
+    let command = build_hello("VIRT_RV32", &tree, &out, &more);
+    fail(command, 3, &["holds other files than ELF files and maps", "--symbols"]);
+    assert_eq!(names_in(&symbols), ["firmware.map", "notes.txt"]);
+}
+
+#[test]
+fn submodules_that_the_tree_lacks_are_taken_from_where_they_are_given() {
+    let Some(tree) = micropython() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let given = directory.path().join("berkeley-db");
+    let header = given.join("include/berkeley-db/db.h");
+    fs::create_dir_all(header.parent().unwrap()).unwrap();
+    let option = |path: &str, place: &Path| format!("{path}={}", place.display());
+    let build = |option: &str| {
+        let mut more = vec!["--submodule", option];
+        // Of the three, only the one that is given is built in.
+        more.extend(WITHOUT_SUBMODULES.iter().filter(|it| **it != "MICROPY_PY_BTREE=0"));
+        more.remove(more.iter().position(|it| *it == "--make-arg").unwrap());
+        build_hello("unix", &tree, &out, &more)
+    };
+    let path = "lib/berkeley-db-1.xx";
+    fs::write(header, "#error this is the one that was given\n").unwrap();
+    fail(build(&option(path, &given)), 4, &["this is the one that was given"]);
+
+    let empty = directory.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    for (given, code, words) in [
+        (option(path, &empty), 3, ["is empty", "give a checkout"]),
+        (option(path, Path::new("/nowhere")), 3, ["/nowhere", path]),
+        (option("lib/nothing", &empty), 3, ["has no submodule lib/nothing", "lib/mbedtls"]),
+        (path.to_owned(), 2, ["expected PATH=DIR", "--submodule"]),
+    ] {
+        fail(build(&given), code, &words);
+    }
+    assert!(!out.exists());
+}
+
+#[test]
+fn builds_with_makefiles_are_neither_saved_nor_begun_with_saved_ones() {
+    let Some(tree) = micropython() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    for option in ["--save-build", "--from-build"] {
+        let command = build_hello("VIRT_RV32", &tree, &out, &[option, "build.tar.zst"]);
+        fail(command, 2, &["of the port qemu can be neither saved", "leave --save-build"]);
+    }
+}
+
+#[test]
 fn a_patch_changes_the_firmware_and_is_recorded() {
     let Some(tree) = micropython() else { return };
     let directory = tempfile::tempdir().unwrap();
@@ -252,6 +318,121 @@ fn bad_input_is_refused_with_what_mends_it() {
         ["broken.py", "empty", "fine.py", "out", "requires.py", "stale.patch"],
         "something was left behind"
     );
+}
+
+/// A user C module of two files, each with a table of the same name.
+fn module_with_tables(directory: &Path) -> PathBuf {
+    let module = directory.join("tables");
+    fs::create_dir(&module).unwrap();
+    let sources = "SRC_USERMOD_C += $(USERMOD_DIR)/tables.c $(USERMOD_DIR)/more.c\n";
+    fs::write(module.join("micropython.mk"), sources).unwrap();
+    fs::write(
+        module.join("tables.c"),
+        "#include \"py/runtime.h\"\n\
+         static uint16_t const table[] = {1, 2, 3};\n\
+         static const char /* ; */ text[] = \"static const char x[] = {1};\";\n\
+         static const char *const names[] = {\"one\", \"two\"};\n\
+         int more(int i);\n\
+         static mp_obj_t at(mp_obj_t i_in) {\n\
+             int i = mp_obj_get_int(i_in);\n\
+             mp_obj_t all[] = {mp_obj_new_int(table[i]), mp_obj_new_int(more(i)), mp_obj_new_int(text[i]), mp_obj_new_int(names[i][0])};\n\
+             return mp_obj_new_tuple(4, all);\n\
+         }\n\
+         static MP_DEFINE_CONST_FUN_OBJ_1(at_obj, at);\n\
+         static const mp_rom_map_elem_t globals_table[] = {\n\
+             { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_tables) },\n\
+             { MP_ROM_QSTR(MP_QSTR_at), MP_ROM_PTR(&at_obj) },\n\
+         };\n\
+         static MP_DEFINE_CONST_DICT(globals, globals_table);\n\
+         const mp_obj_module_t tables_module = { .base = { &mp_type_module }, .globals = (mp_obj_dict_t *)&globals };\n\
+         MP_REGISTER_MODULE(MP_QSTR_tables, tables_module);\n",
+    )
+    .unwrap();
+    fs::write(
+        module.join("more.c"),
+        "static const int table[] = {10, 20, 30};\nint more(int i);\nint more(int i) { return *(&table[1] + i - 1); }\n",
+    )
+    .unwrap();
+    module
+}
+
+/// What of an ELF file is loaded: the sections' contents, by name.
+fn loaded(program: &Path) -> Vec<(String, Vec<u8>)> {
+    let data = fs::read(program).unwrap();
+    let file = object::File::parse(data.as_slice()).unwrap();
+    let sections = file.sections().filter(|section| {
+        let SectionFlags::Elf { sh_flags } = section.flags() else { return false };
+        // The build identifier is a hash of all the file, with the names of sections in it.
+        sh_flags & u64::from(object::elf::SHF_ALLOC) != 0
+            && section.name() != Ok(".note.gnu.build-id")
+    });
+    sections
+        .map(|section| (section.name().unwrap().to_owned(), section.data().unwrap().to_vec()))
+        .collect()
+}
+
+/// Builds a board with and without the static-const rewrite, and asks both what is in the tables. Returns
+/// the two firmware directories, and what they are in.
+fn with_and_without_rewrite(board: &str, more: &[&str]) -> Option<(PathBuf, PathBuf, TempDir)> {
+    let tree = micropython()?;
+    let directory = tempfile::tempdir().unwrap();
+    let module = module_with_tables(directory.path());
+    let hash = |path: &Path| {
+        let mut hash = mpb();
+        hash.arg("hash").arg(path);
+        succeed(hash)
+    };
+    let before = hash(&module);
+    let go = |when: &str| {
+        let out = directory.path().join(when);
+        let mut command = build_hello(board, &tree, &out, more);
+        command.args(["--static-const", when, "--user-c-modules"]).arg(&module);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let mut run = mpb();
+        run.arg("run")
+            .arg(&out)
+            .args(["--exec", "import tables; print(tables.at(0), tables.at(1))"]);
+        assert_eq!(succeed(run), "(1, 10, 115, 111) (2, 20, 116, 116)\n");
+        (out, stderr(&output))
+    };
+    let (on, said) = go("on");
+    let (off, said_without) = go("off");
+    assert_eq!(hash(&module), before, "the user's files were written to");
+    assert!(said.contains("static const: a section in tables/more.c for table\n"), "{said}");
+    assert!(
+        said.contains("static const: a section in tables/tables.c for table, text\n"),
+        "{said}"
+    );
+    assert!(!said_without.contains("static const"), "{said_without}");
+    assert_eq!(
+        record(&on)["static_const"],
+        serde_json::json!([
+            {"file": "tables/more.c", "line": 1, "name": "table", "section": ".rodata.table"},
+            {"file": "tables/tables.c", "line": 2, "name": "table", "section": ".rodata.table"},
+            {"file": "tables/tables.c", "line": 3, "name": "text", "section": ".rodata.text"},
+        ])
+    );
+    assert_eq!(record(&off).get("static_const"), None);
+    assert_eq!(record(&on)["user_c_modules"], record(&off)["user_c_modules"]);
+    Some((on, off, directory))
+}
+
+#[test]
+fn with_the_static_const_rewrite_the_unix_port_has_the_same_bytes() {
+    if !require("pkg-config") {
+        return;
+    }
+    if let Some((on, off, _kept)) = with_and_without_rewrite("unix", &WITHOUT_SUBMODULES) {
+        assert_eq!(loaded(&on.join("micropython")), loaded(&off.join("micropython")));
+    }
+}
+
+#[test]
+fn with_the_static_const_rewrite_a_riscv_board_answers_the_same() {
+    if require("riscv64-unknown-elf-gcc") && require("qemu-system-riscv32") {
+        with_and_without_rewrite("VIRT_RV32", &[]);
+    }
 }
 
 #[test]

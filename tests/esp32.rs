@@ -243,7 +243,8 @@ fn a_compiler_or_python_that_will_not_do_is_refused() {
         &["is no Python that runs: not today", "--python FILE"],
     );
     fs::remove_file(ground.path("bin/python")).unwrap();
-    ground.refuses(&mut ground.complete(), 3, &["bin/python is not installed"]);
+    let words = ["bin/python is not installed", "--python FILE"];
+    ground.refuses(&mut ground.complete(), 3, &words);
 }
 
 #[test]
@@ -290,6 +291,12 @@ fn chips_and_boards_that_cannot_be_built_are_refused() {
     };
     ground.refuses(&mut with_idf("SOME_X9"), 3, &["ESP-IDF 5.3.0 does not know the chip esp32x9"]);
     ground.refuses(&mut with_idf("SOME"), 3, &["ESP-IDF 5.3.0 does not know the chip esp32\n"]);
+    for list in ["['linux', 'esp32c3', 'esp32c61']", "[\n    'linux',\n    'esp32c3',\n]"] {
+        let text = format!("SUPPORTED_TARGETS = ['esp32']\nPREVIEW_TARGETS = {list}\n");
+        write(&ground.path("idf/tools/idf_py_actions/constants.py"), &text);
+        let words = ["ESP-IDF 5.3.0 has the chip esp32c3 as a preview only", "newer ESP-IDF"];
+        ground.refuses(&mut with_idf("SOME_C3"), 3, &words);
+    }
     let mut command = with_idf("SOME_C3");
     command.args(["--make-arg", "MICROPY_BOARD=SOME"]);
     ground.refuses(&mut command, 2, &["MICROPY_BOARD is set by the board's name"]);
@@ -361,17 +368,30 @@ fn what_user_c_modules_need_has_to_be_in_the_lock() {
     let module = ground.path("modules/needy");
     write(&module.join("micropython.cmake"), "");
     let needs = module.join("idf_component.yml");
-    write(&needs, "dependencies:\n  espressif/mdns: \">=1.0.5\"\n");
     let with_module = || {
         let mut command = ground.complete();
         command.arg("--user-c-modules").arg(ground.path("modules"));
         command
     };
-    let manifest = format!("--manifest {}", needs.display());
-    let words = ["is stale", "with what the user C modules need", &manifest];
-    ground.refuses(&mut with_module(), 3, &words);
+    let builds = |command: &mut Command| {
+        let said = stderr(&command.output().unwrap());
+        assert!(said.contains("this is where the real one begins"), "{said}");
+        fs::remove_file(ground.path("work/out.log")).unwrap();
+    };
+    // What the tree's lock has already is enough.
+    for enough in ["idf: \">=5.0\"", "espressif/mdns: \">=1.0.5\"", "mdns: \"*\""] {
+        write(&needs, &format!("dependencies:\n  {enough}\n"));
+        builds(&mut with_module());
+    }
+    for more in ["idf: \">=5.4\"", "mdns: \">=1.1.1\"", "other/part: \"*\""] {
+        write(&needs, &format!("dependencies:\n  {more}\n"));
+        let manifest = format!("--manifest {}", needs.display());
+        let words = ["the user C modules ask for", "idf_component.yml", &manifest, "--idf"];
+        ground.refuses(&mut with_module(), 3, &words);
+    }
 
-    // The command of the hint; what is locked already satisfies the module.
+    // A lock of the user's own, made by the command of the hint.
+    write(&needs, "dependencies:\n  mdns: \">=1.0.5\"\n");
     let lock = ground.path("dependencies.lock.esp32c3");
     let mut command = mpb();
     command.arg("lock").arg("--micropython").arg(ground.path("micropython"));
@@ -379,9 +399,20 @@ fn what_user_c_modules_need_has_to_be_in_the_lock() {
     command.arg("--manifest").arg(&needs).arg("--out").arg(&lock);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
-    let output = with_module().arg("--lock").arg(&lock).output().unwrap();
-    let said = stderr(&output);
-    assert!(said.contains("this is where the real one begins"), "{said}");
+    builds(with_module().arg("--lock").arg(&lock));
+
+    let vendor = format!("`micropython-builder vendor --lock {} --out", lock.display());
+    let mut without = ground.with_idf();
+    without.arg("--user-c-modules").arg(&module).arg("--lock").arg(&lock);
+    ground.refuses(&mut without, 2, &["no components were given", &vendor]);
+    let words = ["is stale: it was not made from", "what these user C modules ask for"];
+    write(&needs, "dependencies:\n  mdns: \">=1.0.6\"\n");
+    ground.refuses(with_module().arg("--lock").arg(&lock), 3, &words);
+
+    let text = fs::read_to_string(&lock).unwrap();
+    write(&lock, &text.replace("target: esp32c3", "target: esp32s3"));
+    let words = [lock.to_str().unwrap(), "is for esp32s3, not for esp32c3", "lock --micropython"];
+    ground.refuses(with_module().arg("--lock").arg(&lock), 3, &words);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use common::require;
 use micropython_builder::component::component_hash;
@@ -110,6 +111,67 @@ fn check_record(real: &Real, record: &Value) {
     assert!(counted <= used[0] && counted * 10 > used[0] * 9, "{counted} of {used:?}");
 }
 
+/// The build of the board with the network cut off.
+fn build(real: &Real, out: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--net"]);
+    command.arg(env!("CARGO_BIN_EXE_micropython-builder")).args(["build", "ESP32_GENERIC_C3"]);
+    command.arg("--micropython").arg(&real.micropython).arg("--idf").arg(&real.idf);
+    command.arg("--components").arg(&real.components).arg("--python").arg(&real.python);
+    command.arg("--out").arg(out);
+    let mut path = OsString::from(&real.toolchain);
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    command.env("PATH", path).env_remove("IDF_PATH").env_remove("SOURCE_DATE_EPOCH");
+    command
+}
+
+/// With the example's modules.
+fn build_hello(real: &Real, out: &Path) -> Command {
+    let mut command = build(real, out);
+    command.arg("--manifest").arg(repository("examples/hello/manifest.py"));
+    command.arg("--user-c-modules").arg(repository("examples/modules"));
+    command
+}
+
+#[test]
+fn a_build_that_begins_with_a_saved_one_gives_the_same_and_compiles_little() {
+    let Some(real) = real() else {
+        eprintln!("not run: MPB_ESP_IDF and its companions name no ESP-IDF (docs/esp32.md)");
+        return;
+    };
+    if !require("unshare") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    let saved = place("stock.tar.zst");
+    succeed(build(&real, &place("stock")).arg("--save-build").arg(&saved));
+
+    let began = Instant::now();
+    let mut again = build_hello(&real, &place("again"));
+    succeed(again.arg("--from-build").arg(&saved).arg("--keep-build"));
+    let again_took = began.elapsed();
+    let log = fs::read_to_string(place("again.build/build.log")).unwrap();
+    let compiled: Vec<&str> = log.lines().filter(|line| line.contains("Building ")).collect();
+    let of_idf = compiled.iter().filter(|line| line.contains("esp-idf/")).count()
+        - compiled.iter().filter(|line| line.contains("esp-idf/main/")).count();
+    assert_eq!(of_idf, 0, "{compiled:#?}");
+
+    let began = Instant::now();
+    succeed(&mut build_hello(&real, &place("whole")));
+    let whole_took = began.elapsed();
+    for entry in fs::read_dir(place("whole")).unwrap() {
+        let name = entry.unwrap().file_name();
+        let [again, whole] = ["again", "whole"].map(|it| fs::read(place(it).join(&name)).unwrap());
+        assert!(again == whole, "{} is not the same", name.display());
+    }
+    eprintln!(
+        "ran: {} files compiled in {again_took:?}; everything took {whole_took:?}",
+        compiled.len()
+    );
+}
+
 #[test]
 fn a_real_board_is_built_without_a_network_and_answers() {
     let Some(real) = real() else {
@@ -121,19 +183,7 @@ fn a_real_board_is_built_without_a_network_and_answers() {
     }
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("out");
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--net"]);
-    command.arg(env!("CARGO_BIN_EXE_micropython-builder")).args(["build", "ESP32_GENERIC_C3"]);
-    command.arg("--micropython").arg(&real.micropython).arg("--idf").arg(&real.idf);
-    command.arg("--components").arg(&real.components).arg("--python").arg(&real.python);
-    command.arg("--manifest").arg(repository("examples/hello/manifest.py"));
-    command.arg("--user-c-modules").arg(repository("examples/modules"));
-    command.arg("--out").arg(&out).args(["--keep-build", "--json"]);
-    let mut path = OsString::from(&real.toolchain);
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap());
-    let printed =
-        succeed(command.env("PATH", path).env_remove("IDF_PATH").env_remove("SOURCE_DATE_EPOCH"));
+    let printed = succeed(build_hello(&real, &out).args(["--keep-build", "--json"]));
     let record: Value = serde_json::from_str(&printed).unwrap();
     check_record(&real, &record);
     check_image(&out, &record);
@@ -141,10 +191,18 @@ fn a_real_board_is_built_without_a_network_and_answers() {
     eprintln!("ran: built ESP32_GENERIC_C3 with the network cut off; makeimg.py agrees");
 
     let Some(qemu) = &real.qemu else { return };
-    let mut run = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
-    run.arg("run").arg(&out).arg("--emulator").arg(qemu);
-    let answer = succeed(run.arg("--script").arg(repository("examples/hello/ask.py")));
+    let run = |script: &Path| {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        run.arg("run").arg(&out).arg("--emulator").arg(qemu);
+        succeed(run.arg("--script").arg(script))
+    };
+    let answer = run(&repository("examples/hello/ask.py"));
     assert!(answer.contains("on esp32, built by micropython-builder"), "{answer}");
     assert!(answer.contains("[0, 1, 3, 6, 10, 15, 21, 28, 36, 45]"), "{answer}");
+    // Many times what the firmware's buffer for input holds.
+    let long = directory.path().join("long.py");
+    let lines: String = (0..200).map(|n| format!("x{n} = {n}  # {}\n", "-".repeat(60))).collect();
+    fs::write(&long, format!("{lines}print(x7 + x199)\n")).unwrap();
+    assert_eq!(run(&long), "206\n");
     eprintln!("ran: booted it in {} and asked its modules", qemu.display());
 }

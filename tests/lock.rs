@@ -262,6 +262,25 @@ fn what_upstream_locks_is_kept() {
 }
 
 #[test]
+fn what_cannot_be_asked_is_said_at_once() {
+    if !common::require("git") {
+        return;
+    }
+    let registry = world();
+    let (tree, _) = locked_tree(&registry);
+    let before = registry.server.asked().len();
+    let extra = tree.path().join("idf_component.yml");
+    fs::write(&extra, "dependencies:\n  some/thing: {git: 'file:///nonexistent/x.git'}\n").unwrap();
+    let mut lock = command(&registry, tree.path());
+    lock.args(["--target", "esp32c3", "--out", "x", "--manifest"]).arg(&extra);
+    let (code, _, stderr) = run(&mut lock);
+    assert_eq!(code, 5, "{stderr}");
+    let expected = "git cannot ask file:///nonexistent/x.git: '/nonexistent/x.git' does not appear";
+    assert!(stderr.contains(expected) && !stderr.contains("other versions"), "{stderr}");
+    assert_eq!(registry.server.asked().len(), before, "what upstream locks had to be asked for");
+}
+
+#[test]
 fn stale_locks_are_found_and_the_command_is_given() {
     let registry = world();
     let (tree, own) = locked_tree(&registry);

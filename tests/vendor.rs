@@ -198,6 +198,42 @@ fn pins_are_written_and_used() {
 }
 
 #[test]
+fn a_component_that_is_pinned_can_be_had_without_a_lock() {
+    let registry = Registry::new();
+    let one = registry.publish("espressif/one", "1.0.0", &files("1", 10), false, json!({}));
+    let (directory, file, out) = place(&[&one]);
+    let pins = directory.path().join("pins.json");
+    let mut first = command(&registry);
+    first.args(["vendor", "--lock"]).arg(&file).arg("--out").arg(&out);
+    let (code, _, stderr) = run(first.arg("--write-pins").arg(&pins));
+    assert_eq!(code, 0, "{stderr}");
+
+    let vendor = |named: &str| {
+        let again = directory.path().join(named.replace('/', "-"));
+        let mut vendor = command(&registry);
+        vendor.args(["vendor", "--pinned", named, "--pins"]).arg(&pins).arg("--out").arg(&again);
+        let (code, _, stderr) = run(&mut vendor);
+        (code, stderr, again)
+    };
+    let (code, stderr, again) = vendor("espressif/one@1.0.0");
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(nar_hash(&again).unwrap(), nar_hash(&out).unwrap());
+    // Espressif's are meant where no namespace is given, as in manifests.
+    assert_eq!(vendor("one@1.0.0").0, 0);
+    for (named, expected, hint) in [
+        ("espressif/one@1.0.1", "espressif/one 1.0.1 is not pinned", "are pinned 1.0.0"),
+        ("espressif/other@1", "espressif/other 1 is not pinned", "--write-pins"),
+    ] {
+        let (code, stderr, _) = vendor(named);
+        assert_eq!(code, 3, "{stderr}");
+        assert!(stderr.contains(expected) && stderr.contains(hint), "{stderr}");
+    }
+    let (code, stderr, _) = vendor("espressif/one");
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("expected NAME@VERSION"), "{stderr}");
+}
+
+#[test]
 fn locks_that_cannot_be_used_are_refused() {
     let registry = Registry::new();
     let one = registry.publish("espressif/one", "1.0.0", &files("1", 10), false, json!({}));

@@ -1,11 +1,12 @@
 //! `build`.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
+use super::Jobs;
 use super::output::Output;
 use super::tree::TreeArgument;
 use crate::board;
@@ -40,6 +41,9 @@ pub(super) struct Arguments {
     /// A checkout of micropython-lib, for manifests that `require` packages; the tree's own otherwise
     #[arg(long, value_name = "DIR")]
     micropython_lib: Option<PathBuf>,
+    /// A submodule that the source tree lacks, by its path: lib/mbedtls=/src/mbedtls; may be repeated
+    #[arg(long = "submodule", value_name = "PATH=DIR", value_parser = submodule)]
+    submodules: Vec<(String, PathBuf)>,
     /// A manifest of Python modules to freeze, in place of the board's own; may be repeated.
     /// Begin it with include("$(BOARD_DIR)/manifest.py") or include("$(PORT_DIR)/boards/manifest.py")
     /// to keep what the board freezes
@@ -48,6 +52,10 @@ pub(super) struct Arguments {
     /// A user C module: its directory, or a directory of several; may be repeated
     #[arg(long = "user-c-modules", value_name = "DIR")]
     user_c_modules: Vec<PathBuf>,
+    /// Whether `static const` objects of the user's C modules get sections of their own, as
+    /// `micropython-builder rewrite --for firmware` does it; on copies, never in your files
+    #[arg(long, value_name = "WHEN", default_value = "on")]
+    static_const: Switch,
     /// A patch to MicroPython (`patch -p1`), applied to a copy; may be repeated
     #[arg(long = "patch", value_name = "FILE")]
     patches: Vec<PathBuf>,
@@ -61,9 +69,17 @@ pub(super) struct Arguments {
     /// The firmware directory to write; an earlier firmware there is replaced [default: firmware/BOARD]
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How many compilers run at once [default: one per processor]
-    #[arg(long, short, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    /// Put ELF and map there, and only what is flashed or run into the firmware directory
+    #[arg(long, value_name = "DIR")]
+    symbols: Option<PathBuf>,
+    /// Save the finished build to this file, for builds that add something to it (esp32)
+    #[arg(long, value_name = "FILE")]
+    save_build: Option<PathBuf>,
+    /// Begin with the build of the same board that --save-build saved; what changed is compiled (esp32)
+    #[arg(long, value_name = "FILE")]
+    from_build: Option<PathBuf>,
+    #[command(flatten)]
+    jobs: Jobs,
     /// End the build when it takes longer than this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "3600")]
     time_limit: u64,
@@ -72,6 +88,12 @@ pub(super) struct Arguments {
     keep_build: bool,
     #[command(flatten)]
     esp32: Esp32Arguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 /// What only the esp32 port takes.
@@ -145,13 +167,18 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
         },
         target,
         micropython_lib: arguments.micropython_lib.clone(),
+        submodules: arguments.submodules.iter().cloned().collect(),
         manifests: arguments.manifests.clone(),
         user_c_modules: arguments.user_c_modules.clone(),
+        static_const: arguments.static_const == Switch::On,
         patches: arguments.patches.clone(),
         make_arguments: arguments.make_arguments.clone(),
         mpy_cross: arguments.mpy_cross.clone(),
         esp32: (&arguments.esp32).into(),
-        jobs: jobs(arguments.jobs),
+        symbols: arguments.symbols.clone(),
+        save_build: arguments.save_build.clone(),
+        from_build: arguments.from_build.clone(),
+        jobs: arguments.jobs.get(),
         time_limit: Duration::from_secs(arguments.time_limit),
         keep_build: arguments.keep_build,
     };
@@ -167,8 +194,14 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn jobs(given: Option<NonZeroUsize>) -> usize {
-    given.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+/// Reads `PATH=DIR`.
+fn submodule(text: &str) -> std::result::Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((path, directory)) if !path.is_empty() && !directory.is_empty() => {
+            Ok((path.trim_end_matches('/').to_owned(), PathBuf::from(directory)))
+        }
+        _ => Err("expected PATH=DIR, such as lib/mbedtls=/src/mbedtls".to_owned()),
+    }
 }
 
 fn default_out(target: &Target) -> PathBuf {

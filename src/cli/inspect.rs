@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::output::{self, Output};
 use crate::error::{Error, Result};
+use crate::inspect::target::{self, Target};
 use crate::inspect::{self, Description, Kind};
 use crate::natmod::Header;
 
@@ -18,9 +19,11 @@ pub(super) use text::{columns, partition_columns};
 #[command(after_help = "Examples:
   micropython-builder inspect firmware.bin
   micropython-builder inspect --json module.mpy firmware.uf2
+  micropython-builder inspect --for /dev/ttyACM0 module.mpy
+  micropython-builder inspect --for firmware/VIRT_RV32 dist/*.mpy
   micropython-builder inspect --sys-mpy 10758 module.mpy
 
-Exit code 3 says that a file is damaged, of no known kind, or, with --sys-mpy, does not load.")]
+Exit code 3 says that a file is damaged, of no known kind, or does not load where it was asked for.")]
 pub(super) struct Arguments {
     /// The files to look at
     #[arg(required = true, value_name = "FILE")]
@@ -29,6 +32,10 @@ pub(super) struct Arguments {
     /// prints on it, in decimal or as 0x…
     #[arg(long, value_name = "NUMBER", value_parser = parse_number)]
     sys_mpy: Option<u64>,
+    /// Check whether .mpy files load there, and say why not: the serial port of a device, or a firmware
+    /// directory, which is booted in its emulator and asked
+    #[arg(long = "for", value_name = "DEVICE|FIRMWARE", conflicts_with = "sys_mpy")]
+    target: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -43,14 +50,15 @@ struct Entry<'a> {
     #[serde(flatten)]
     description: Option<&'a Description>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<Device>,
+    device: Option<Device<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
 /// Whether a file loads on a device.
 #[derive(Serialize)]
-struct Device {
+struct Device<'a> {
+    name: &'a str,
     sys_mpy: u64,
     loads: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,14 +69,19 @@ struct Device {
 struct Found<'a> {
     path: &'a Path,
     result: Result<Description>,
-    device: Option<std::result::Result<(), String>>,
+    target: Option<(&'a Target, std::result::Result<(), String>)>,
 }
 
 pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
+    let target = match (&arguments.target, arguments.sys_mpy) {
+        (Some(path), _) => Some(target::ask(path)?),
+        (None, Some(sys_mpy)) => Some(Target { name: "the device".to_owned(), sys_mpy }),
+        (None, None) => None,
+    };
     let found: Vec<Found<'_>> =
-        arguments.files.iter().map(|path| look_at(path, arguments.sys_mpy)).collect();
+        arguments.files.iter().map(|path| look_at(path, target.as_ref())).collect();
     if output.json() {
-        let files = found.iter().map(|found| found.entry(arguments.sys_mpy)).collect();
+        let files = found.iter().map(Found::entry).collect();
         output.data_json(&Answer { schema: 1, files })?;
     } else {
         let texts: Vec<String> = found.iter().filter_map(Found::text).collect();
@@ -77,15 +90,22 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
     verdict(found)
 }
 
-fn look_at(path: &Path, sys_mpy: Option<u64>) -> Found<'_> {
+fn look_at<'a>(path: &'a Path, target: Option<&'a Target>) -> Found<'a> {
     let result = inspect::inspect(path);
-    let device = match (sys_mpy, result.as_ref().map(|description| &description.content)) {
-        (Some(sys_mpy), Ok(Kind::Mpy { .. })) => {
-            header(path).map(|header| header.loads_on(sys_mpy))
+    let target = match (target, result.as_ref().map(|description| &description.content)) {
+        (Some(target), Ok(Kind::Mpy { .. })) => {
+            header(path).map(|header| (target, loads(&header, target)))
         }
         _ => None,
     };
-    Found { path, result, device }
+    Found { path, result, target }
+}
+
+fn loads(header: &Header, target: &Target) -> std::result::Result<(), String> {
+    match target.sys_mpy {
+        0 => Err("it loads no .mpy files at all".to_owned()),
+        sys_mpy => header.loads_on(sys_mpy),
+    }
 }
 
 fn header(path: &Path) -> Option<Header> {
@@ -94,9 +114,10 @@ fn header(path: &Path) -> Option<Header> {
 }
 
 impl Found<'_> {
-    fn entry(&self, sys_mpy: Option<u64>) -> Entry<'_> {
-        let device = self.device.as_ref().zip(sys_mpy).map(|(loads, sys_mpy)| Device {
-            sys_mpy,
+    fn entry(&self) -> Entry<'_> {
+        let device = self.target.as_ref().map(|(target, loads)| Device {
+            name: &target.name,
+            sys_mpy: target.sys_mpy,
             loads: loads.is_ok(),
             reason: loads.as_ref().err().cloned(),
         });
@@ -111,10 +132,10 @@ impl Found<'_> {
     fn text(&self) -> Option<String> {
         let description = self.result.as_ref().ok()?;
         let mut text = text::describe(&self.path.display().to_string(), description);
-        match &self.device {
-            Some(Ok(())) => text.push_str("  loads on the device\n"),
-            Some(Err(reason)) => {
-                text.push_str(&format!("  does not load on the device: {reason}\n"))
+        match &self.target {
+            Some((target, Ok(()))) => text.push_str(&format!("  loads on {}\n", target.name)),
+            Some((target, Err(reason))) => {
+                text.push_str(&format!("  does not load on {}: {reason}\n", target.name));
             }
             None => {}
         }
@@ -123,16 +144,18 @@ impl Found<'_> {
 
     fn fault(self) -> Option<Error> {
         let path = self.path.display();
-        match (self.result, self.device) {
+        match (self.result, self.target) {
             (Err(error), _) => Some(error),
-            (Ok(description), device) => match (description.problems.as_slice(), device) {
+            (Ok(description), target) => match (description.problems.as_slice(), target) {
                 ([first], _) => Some(Error::input(format!("{path}: {first}"))),
                 ([first, rest @ ..], _) => {
                     Some(Error::input(format!("{path}: {first} (and {} more)", rest.len())))
                 }
-                (_, Some(Err(reason))) => Some(
-                    Error::input(format!("{path} does not load on the device: {reason}"))
-                        .hint("compile it with the mpy-cross of the device's MicroPython version"),
+                (_, Some((target, Err(reason)))) => Some(
+                    Error::input(format!("{path} does not load on {}: {reason}", target.name)).hint(
+                        "compile Python with the mpy-cross of the device's MicroPython version; \
+                         `micropython-builder natmod` builds C for any",
+                    ),
                 ),
                 _ => None,
             },

@@ -25,9 +25,10 @@ use crate::report::Report;
     long_about = "Resolve the ESP-IDF components of a build and write its lock file, to be kept \
         beside the flake or in version control.\n\n\
         MicroPython's releases come with lock files since v1.26.1; one of your own is needed for \
-        another version of ESP-IDF, for an older or patched MicroPython, and when user C modules \
-        bring an idf_component.yml that asks for components. What MicroPython's own lock file says \
-        is kept where it fits, and then nothing has to be asked of the registry.\n\n\
+        an ESP-IDF that a locked component does not work with, for an older or patched MicroPython, \
+        and when user C modules bring an idf_component.yml that asks for more components. What \
+        MicroPython's own lock file says is kept where it fits, and then nothing has to be asked of \
+        the registry.\n\n\
         The file is what ESP-IDF's component manager 2.x writes itself (format 2.0.0).",
     after_help = "Examples:\n  \
         micropython-builder lock --micropython micropython-1.28.0 --target esp32c3 --idf-version 5.4.2 --out dependencies.lock.esp32c3\n      \

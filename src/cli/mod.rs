@@ -7,14 +7,19 @@ mod hash;
 mod image;
 mod inspect;
 mod lock;
+mod natmod;
+mod natmod_link;
 mod output;
 mod progress;
+mod rewrite;
 mod run;
 mod source;
 mod tree;
 mod vendor;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::thread;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -50,6 +55,20 @@ struct Global {
     color: Color,
 }
 
+/// How much may run at once.
+#[derive(Debug, clap::Args)]
+struct Jobs {
+    /// How many compilers run at once [default: one per processor]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+}
+
+impl Jobs {
+    fn get(&self) -> usize {
+        self.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+    }
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Color {
     Auto,
@@ -80,6 +99,10 @@ enum Command {
     /// verified. A file that is cut off or damaged is described as far as it goes, with what is wrong.
     Inspect(inspect::Arguments),
     Lock(lock::Arguments),
+    /// Build native modules (.mpy) from C for any architecture and .mpy version
+    Natmod(Box<natmod::Arguments>),
+    Rewrite(rewrite::Arguments),
+    NatmodLink(natmod_link::Arguments),
     /// Boot a firmware in its emulator
     Run(run::Arguments),
     /// Get a MicroPython source tree by its pin and print where it lies
@@ -108,6 +131,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Image(arguments) => image::run(&arguments, &output),
         Command::Inspect(arguments) => inspect::run(&arguments, &output),
         Command::Lock(arguments) => lock::run(&arguments, &output),
+        Command::Natmod(arguments) => natmod::run(&arguments, &output),
+        Command::Rewrite(arguments) => rewrite::run(&arguments, &output),
+        Command::NatmodLink(arguments) => natmod_link::run(&arguments, &output),
         Command::Run(arguments) => run::run(&arguments, &output),
         Command::Source(arguments) => source::run(&arguments, &output),
         Command::Vendor(arguments) => vendor::run(&arguments, &output),

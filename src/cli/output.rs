@@ -29,6 +29,11 @@ impl Output {
         self.json
     }
 
+    /// Whether what goes to standard output as bytes is to be coloured.
+    pub(super) fn coloured(&self) -> bool {
+        anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+    }
+
     /// A reporter for long jobs: progress bars on a terminal, plain lines otherwise.
     pub(super) fn progress(&self) -> Progress {
         Progress::new(self.quiet)

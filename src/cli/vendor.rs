@@ -30,6 +30,8 @@ use crate::source;
         the components that MicroPython 1.28.0 locks for the ESP32-C3\n  \
         micropython-builder vendor --lock dependencies.lock.esp32s3 --out managed_components\n      \
         those of a lock file of your own; `micropython-builder lock` makes one\n  \
+        micropython-builder vendor --pinned espressif/mdns@1.1.0 --out managed_components\n      \
+        one component that is pinned, without a lock\n  \
         micropython-builder vendor --lock dependencies.lock.esp32s3 --check managed_components\n      \
         says whether a directory holds exactly those"
 )]
@@ -46,6 +48,9 @@ pub(super) struct Arguments {
     /// A chip as ESP-IDF calls it, such as esp32c3; several with commas
     #[arg(long, value_name = "CHIP", value_delimiter = ',')]
     target: Vec<String>,
+    /// A component that is pinned, such as espressif/mdns@1.1.0, of no lock; can be repeated
+    #[arg(long, value_name = "NAME@VERSION", value_parser = named)]
+    pinned: Vec<(String, String)>,
     /// The directory to fill; it is created if needed, and may hold nothing but components
     #[arg(long, value_name = "DIR", required_unless_present = "check")]
     out: Option<PathBuf>,
@@ -126,7 +131,10 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
     if let Some(file) = &arguments.write_pins {
         let mut new = pin::pins_of(&plan, &summary);
         // The tree's own lock file, all of it and nothing else, is what a release's pin is about.
-        let alone = arguments.lock.is_empty() && plan.left_out.is_empty() && plan.local.is_empty();
+        let alone = arguments.lock.is_empty()
+            && arguments.pinned.is_empty()
+            && plan.left_out.is_empty()
+            && plan.local.is_empty();
         if let (Some(tree), [target], true) = (&arguments.micropython, &*arguments.target, alone) {
             let release = source::version(tree)?.tag;
             pin::pin_release(&mut new, &release, target, &upstream::lock(tree, target)?, &summary)?;
@@ -152,12 +160,26 @@ fn plan(arguments: &Arguments, pins: &Components) -> Result<Plan> {
             plan.add_release(release, target, pins)?;
         }
     }
-    if arguments.lock.is_empty() && arguments.micropython.is_none() && arguments.release.is_none() {
+    for (name, version) in &arguments.pinned {
+        plan.add_pinned(name, version, pins)?;
+    }
+    let released = arguments.micropython.is_some() || arguments.release.is_some();
+    if arguments.lock.is_empty() && arguments.pinned.is_empty() && !released {
         return Err(Error::usage("nothing says which components are wanted").hint(
-            "give --lock FILE, or --target CHIP with --micropython DIR or --release VERSION",
+            "give --lock FILE, --pinned NAME@VERSION, or --target CHIP with --micropython DIR or --release VERSION",
         ));
     }
     Ok(plan)
+}
+
+/// Reads `NAME@VERSION`.
+fn named(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('@') {
+        Some((name, version)) if !name.is_empty() && !version.is_empty() => {
+            Ok((name.to_owned(), version.to_owned()))
+        }
+        _ => Err("expected NAME@VERSION, such as espressif/mdns@1.1.0".to_owned()),
+    }
 }
 
 /// The pins compiled in, and those of the files.

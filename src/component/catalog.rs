@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::fetch::Fetcher;
 use super::files::Defaults;
+use super::git::reason;
 use super::glob::FinalStars;
 use super::hash::{self, component_hash};
 use super::lock::{Source, is_commit};
@@ -140,8 +141,7 @@ fn commit_of(url: &str, reference: &str) -> Result<String> {
         .env("LC_ALL", "C");
     let output = process::output(&mut command, LIMIT)?;
     if !output.status.success() {
-        let last = output.stderr.lines().last().unwrap_or_default().to_owned();
-        return Err(Error::source(format!("git cannot ask {url}: {last}")));
+        return Err(Error::source(format!("git cannot ask {url}: {}", reason(&output.stderr))));
     }
     let lines = output.stdout.lines().filter_map(|line| line.split_once('\t'));
     let found: Vec<(&str, &str)> = lines.collect();

@@ -68,8 +68,7 @@ impl Fetcher<'_> {
                 Ok(Outcome::Ended(status)) if status.success() => Ok(()),
                 Ok(Outcome::Ended(_)) => {
                     let text = fs::read_to_string(&log).unwrap_or_default();
-                    let last = text.lines().rev().find(|line| !line.trim().is_empty());
-                    Err(Error::source(format!("git cannot fetch it: {}", last.unwrap_or_default())))
+                    Err(Error::source(format!("git cannot fetch it: {}", reason(&text))))
                 }
                 Ok(Outcome::TimedOut) => Err(Error::source("git did not fetch it in time")),
                 // Without git, this is one more place that does not have it.
@@ -100,6 +99,16 @@ impl Fetcher<'_> {
     }
 }
 
+/// The line with which git says what went wrong. What follows it is advice, over several lines.
+pub(super) fn reason(talk: &str) -> &str {
+    let mut lines = talk.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = |mark: &str| lines.clone().find_map(|line| line.strip_prefix(mark));
+    match first("fatal: ").or_else(|| first("error: ")) {
+        Some(reason) => reason,
+        None => lines.next_back().unwrap_or("it said nothing"),
+    }
+}
+
 /// A commit as people write it.
 pub(super) fn short(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)
@@ -108,6 +117,15 @@ pub(super) fn short(commit: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn git_is_quoted_with_what_went_wrong() {
+        let talk = "warning: x\nfatal: no such repository\n\nPlease make sure\nit exists.\n";
+        assert_eq!(reason(talk), "no such repository");
+        assert_eq!(reason("error: no space\nsorry\n"), "no space");
+        assert_eq!(reason("first\nKilled\n\n"), "Killed");
+        assert_eq!(reason(""), "it said nothing");
+    }
 
     #[test]
     fn forges_have_their_own_addresses() {

@@ -82,17 +82,46 @@ impl Plan {
                     "{name} {version} is not pinned, but {release} {target} needs it"
                 ))
             })?;
-            let git = pin.sources.iter().any(|it| matches!(it, ComponentSource::Git(_)));
-            let wanted = Wanted {
-                name: name.clone(),
-                version: version.clone(),
-                hash: pin.component_hash.into(),
-                defaults: if git { Defaults::LeftOut } else { Defaults::Kept },
-                places: places(pin, &[Place::Registry(None)]),
-            };
-            self.add(wanted, pin.nar, &format!("{release} {target}"))?;
+            self.add_pin(name, version, pin, &format!("{release} {target}"))?;
         }
         Ok(())
+    }
+
+    /// Adds a component by its name and version, which must be pinned.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn add_pinned(&mut self, name: &str, version: &str, pins: &Components) -> Result<()> {
+        let name = name::with_namespace(name);
+        let pin = pins.get(&name, version).ok_or_else(|| {
+            let error = Error::input(format!("{name} {version} is not pinned"));
+            match pins.components.get(&name) {
+                Some(versions) => {
+                    let known: Vec<&str> = versions.keys().map(String::as_str).collect();
+                    error.hint(format!("of {name} are pinned {}", known.join(", ")))
+                }
+                None => error.hint("`micropython-builder vendor --lock FILE --write-pins FILE` pins one, then give --pins FILE"),
+            }
+        })?;
+        self.add_pin(&name, version, pin, "--pinned")
+    }
+
+    fn add_pin(
+        &mut self,
+        name: &str,
+        version: &str,
+        pin: &ComponentPin,
+        place: &str,
+    ) -> Result<()> {
+        let git = pin.sources.iter().any(|it| matches!(it, ComponentSource::Git(_)));
+        let wanted = Wanted {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            hash: pin.component_hash.into(),
+            defaults: if git { Defaults::LeftOut } else { Defaults::Kept },
+            places: places(pin, &[Place::Registry(None)]),
+        };
+        self.add(wanted, pin.nar, place)
     }
 
     /// The directories that may be there.

@@ -38,9 +38,10 @@ impl Project {
         }
         let mut value = yaml::load(&text).map_err(|error| error.context(path.display()))?;
         for path in added {
-            let bytes = fs::read(path).map_err(|error| Error::io("read", path, &error))?;
-            Manifest::parse(&bytes, &path.display().to_string())?;
-            let other = yaml::load(&read(path)?).map_err(|error| error.context(path.display()))?;
+            // Once only: it may be a pipe.
+            let text = read(path)?;
+            Manifest::parse(text.as_bytes(), &path.display().to_string())?;
+            let other = yaml::load(&text).map_err(|error| error.context(path.display()))?;
             add(&mut value, other).map_err(|error| error.context(path.display()))?;
         }
         let text = yaml::dump(&value, Style::LOCK)?;
@@ -155,31 +156,30 @@ fn version_alone(value: &Value) -> Option<&str> {
     }
 }
 
-/// The version of an ESP-IDF tree: `version.txt`, or what its CMake files say.
+/// The version of an ESP-IDF tree, as its CMake files say it: it is what the component manager is
+/// told, whatever a `version.txt` says.
 ///
 /// # Errors
 /// When the directory is no ESP-IDF tree.
 pub fn idf_version(idf: &Path) -> Result<Version> {
-    let wrong = |path: &Path| {
-        Error::input(format!("{} does not say which ESP-IDF it is of", path.display()))
-    };
-    let text = idf.join("version.txt");
-    if let Ok(found) = fs::read_to_string(&text) {
-        return Version::coerce(found.trim()).ok_or_else(|| wrong(&text));
-    }
-    let cmake = idf.join("tools/cmake/version.cmake");
-    let found = fs::read_to_string(&cmake).map_err(|error| {
-        Error::io("read", &cmake, &error).hint("give the directory of ESP-IDF, or --idf-version")
+    let file = idf.join("tools/cmake/version.cmake");
+    let text = fs::read_to_string(&file).map_err(|_| {
+        Error::input(format!(
+            "{} is no ESP-IDF tree: it has no tools/cmake/version.cmake",
+            idf.display()
+        ))
+        .hint("give the directory that holds ESP-IDF's components/ and tools/")
     })?;
-    let number = |part: &str| {
-        let line = found
-            .lines()
-            .find_map(|line| line.trim().strip_prefix(&format!("set(IDF_VERSION_{part} ")))?;
-        line.trim_end_matches(')').trim().parse::<u64>().ok()
+    let part = |name: &str| {
+        text.lines().find_map(|line| {
+            let value = line.trim().strip_prefix("set(")?.strip_prefix(name)?;
+            value.trim().trim_end_matches(')').parse::<u32>().ok()
+        })
     };
-    match (number("MAJOR"), number("MINOR"), number("PATCH")) {
-        (Some(major), Some(minor), Some(patch)) => format!("{major}.{minor}.{patch}").parse(),
-        _ => Err(wrong(&cmake)),
+    match ["IDF_VERSION_MAJOR", "IDF_VERSION_MINOR", "IDF_VERSION_PATCH"].map(part) {
+        [Some(major), Some(minor), Some(patch)] => format!("{major}.{minor}.{patch}").parse(),
+        _ => Err(Error::input(format!("{} does not say a version", file.display()))
+            .hint("give the tree of a release of ESP-IDF as it is")),
     }
 }
 
@@ -214,6 +214,6 @@ mod tests {
         fs::write(directory.path().join("tools/cmake/version.cmake"), cmake).unwrap();
         assert_eq!(idf_version(directory.path()).unwrap().to_string(), "5.3.0");
         fs::write(directory.path().join("version.txt"), "v5.5.1\n").unwrap();
-        assert_eq!(idf_version(directory.path()).unwrap().to_string(), "5.5.1");
+        assert_eq!(idf_version(directory.path()).unwrap().to_string(), "5.3.0");
     }
 }

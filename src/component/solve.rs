@@ -94,10 +94,10 @@ impl Problem<'_> {
         }
         // With the kept versions alone, nothing that they cover has to be asked for.
         let failure = match self.attempt(true) {
-            Ok(solution) => return Ok(solution),
-            Err(failure) => failure,
+            Err(failure) if failure.kind() == Kind::Input => failure,
+            // What could not be asked cannot be asked for other versions either.
+            other => return other,
         };
-        interrupt::check()?;
         self.attempt(false).map_err(|error| match error.kind() {
             Kind::Source => error.hint(format!("other versions were looked for because {failure}")),
             _ => error,

@@ -26,18 +26,6 @@ impl Version {
         Version { major, minor, patch, revision: 0, prerelease, build }
     }
 
-    /// Reads what merely resembles a version, such as `5.5` or `v5.5.1-dirty`, as the component
-    /// manager does with ESP-IDF's.
-    pub fn coerce(text: &str) -> Option<Version> {
-        let text = text.trim().trim_start_matches('v');
-        let end = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
-        let numbers = text.get(..end)?.trim_end_matches('.');
-        let mut parts = numbers.splitn(4, '.').map(|part| part.parse::<u64>());
-        let major = parts.next()?.ok()?;
-        let mut next = || parts.next().unwrap_or(Ok(0)).ok();
-        Some(Version::plain(major, next()?, next()?))
-    }
-
     /// Whether it comes before a release: `1.0.0-rc.1`.
     pub fn is_prerelease(&self) -> bool {
         !self.prerelease.is_empty()
@@ -443,9 +431,6 @@ mod tests {
             assert!(text.parse::<Version>().is_err(), "{text:?}");
         }
         assert_eq!(version("1.2.3~4-rc.1+b.02").to_string(), "1.2.3~4-rc.1+b.02");
-        assert_eq!(Version::coerce("v5.5-dirty"), Some(version("5.5.0")));
-        assert_eq!(Version::coerce("5.4.2"), Some(version("5.4.2")));
-        assert_eq!(Version::coerce("master"), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use system::Setting;
 use table::Tool;
 
+pub(crate) use probe::on_path;
 pub use probe::{Finding, PathText};
 pub use system::System;
 pub use table::{CAPABILITIES, Capability};
@@ -124,6 +125,12 @@ pub fn install_hint(name: &str) -> Option<String> {
     let package = system.package(&table::tool(name)?.packages)?;
     let command = system.install_command(&[package], Setting::detect())?;
     Some(format!("`{command}` installs it"))
+}
+
+/// The command that installs what a capability lacks here; `None` when nothing is known to, or nothing
+/// is missing.
+pub fn install_command(capability: &str) -> Option<String> {
+    diagnose(&[self::capability(capability)?]).ok()?.install
 }
 
 fn examine(tools: Vec<&'static Tool>, system: System) -> Result<Vec<Item>> {

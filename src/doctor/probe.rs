@@ -22,6 +22,8 @@ pub(super) enum Probe {
     Program,
     /// A library that `pkg-config` knows.
     PkgConfig { module: &'static str },
+    /// A module that `python3` can import and that knows its version.
+    PythonModule { module: &'static str },
     /// A C library that a compiler has the headers of.
     Headers {
         compiler: &'static str,
@@ -83,6 +85,7 @@ pub(super) fn examine(name: &str, probe: &Probe, minimum: Option<&str>) -> Resul
     let finding = match probe {
         Probe::Program => program(name)?,
         Probe::PkgConfig { module } => pkg_config(module)?,
+        Probe::PythonModule { module } => python_module(module)?,
         Probe::Headers { compiler, arguments, specs } => headers(compiler, arguments, *specs)?,
     };
     Ok(match (finding, minimum) {
@@ -108,6 +111,15 @@ fn pkg_config(module: &str) -> Result<Finding> {
     let Some(path) = on_path("pkg-config") else { return Ok(needs("pkg-config")) };
     // It fails for a module that it does not know.
     Ok(match ask(&path, &["--modversion", module])? {
+        Ok(output) => Finding::Ok { version: version(&output.stdout), path: path_text(&path) },
+        Err(_) => Finding::Missing { needs: None },
+    })
+}
+
+fn python_module(module: &str) -> Result<Finding> {
+    let Some(path) = on_path("python3") else { return Ok(needs("python3")) };
+    let script = format!("import {module}; print({module}.__version__)");
+    Ok(match ask(&path, &["-c", &script])? {
         Ok(output) => Finding::Ok { version: version(&output.stdout), path: path_text(&path) },
         Err(_) => Finding::Missing { needs: None },
     })
@@ -148,7 +160,7 @@ fn path_text(path: &Path) -> PathText {
 }
 
 /// The executable file of that name on PATH.
-pub(super) fn on_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let is_program = |path: &PathBuf| {
         path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
     };

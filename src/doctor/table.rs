@@ -51,6 +51,42 @@ pub static CAPABILITIES: &[Capability] = &[
         debian_only: false,
     },
     Capability {
+        name: "natmod-x64",
+        title: "build native modules for x64",
+        tools: &["make", "python3", "pyelftools", "gcc", "libc"],
+        debian_only: false,
+    },
+    Capability {
+        name: "natmod-x86",
+        title: "build native modules for x86",
+        tools: &["make", "python3", "pyelftools", "gcc", "libc-x86"],
+        debian_only: false,
+    },
+    Capability {
+        name: "natmod-arm",
+        title: "build native modules for armv6m, armv7m, armv7emsp and armv7emdp",
+        tools: &["make", "python3", "pyelftools", "arm-none-eabi-gcc", "libc-arm"],
+        debian_only: false,
+    },
+    Capability {
+        name: "natmod-riscv",
+        title: "build native modules for rv32imc and rv64imc",
+        tools: &["make", "python3", "pyelftools", "riscv64-unknown-elf-gcc", "libc-riscv"],
+        debian_only: false,
+    },
+    Capability {
+        name: "natmod-xtensa",
+        title: "build native modules for xtensa (ESP8266)",
+        tools: &["make", "python3", "pyelftools", "xtensa-lx106-elf-gcc", "libc-xtensa"],
+        debian_only: false,
+    },
+    Capability {
+        name: "natmod-xtensawin",
+        title: "build native modules for xtensawin (ESP32, ESP32-S2, ESP32-S3)",
+        tools: &["make", "python3", "pyelftools", "xtensa-esp32-elf-gcc"],
+        debian_only: false,
+    },
+    Capability {
         name: "run",
         title: "run firmware in an emulator",
         tools: &["qemu-system-arm", "qemu-system-riscv32", "qemu-system-riscv64"],
@@ -191,6 +227,54 @@ pub(super) static TOOLS: &[Tool] = &[
         },
         minimum: None,
         packages: debian("picolibc-riscv64-unknown-elf"),
+    },
+    Tool {
+        name: "libc-x86",
+        purpose: "the C library's headers for compiling with `gcc -m32`",
+        probe: Probe::Headers { compiler: "gcc", arguments: &["-m32"], specs: None },
+        minimum: None,
+        packages: Packages {
+            fedora: Some("glibc-devel.i686"),
+            arch: Some("lib32-glibc"),
+            ..debian("gcc-multilib")
+        },
+    },
+    Tool {
+        name: "xtensa-lx106-elf-gcc",
+        purpose: "compiles for ESP8266",
+        probe: Probe::Program,
+        minimum: None,
+        packages: debian("gcc-xtensa-lx106"),
+    },
+    Tool {
+        name: "libc-xtensa",
+        purpose: "the C library for ESP8266 (picolibc or newlib)",
+        probe: Probe::Headers {
+            compiler: "xtensa-lx106-elf-gcc",
+            arguments: &[],
+            specs: Some("picolibc.specs"),
+        },
+        minimum: None,
+        packages: debian("picolibc-xtensa-lx106-elf"),
+    },
+    Tool {
+        name: "xtensa-esp32-elf-gcc",
+        purpose: "compiles for ESP32; `natmod --toolchain xtensawin=pinned` fetches Espressif's",
+        probe: Probe::Program,
+        minimum: None,
+        packages: Packages::NONE,
+    },
+    Tool {
+        name: "pyelftools",
+        purpose: "reads object files for MicroPython's linker of native modules",
+        probe: Probe::PythonModule { module: "elftools" },
+        minimum: None,
+        packages: Packages {
+            fedora: Some("python3-pyelftools"),
+            arch: Some("python-pyelftools"),
+            nix: Some("python3Packages.pyelftools"),
+            ..debian("python3-pyelftools")
+        },
     },
     Tool {
         name: "qemu-system-arm",

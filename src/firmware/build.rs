@@ -4,15 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::job::{Built, Job};
+use super::job::{Built, Job, Product};
 use super::plan::{self, Request};
-use super::publish::{self, Staging};
-use super::record::{self, Record, UserCModule};
-use super::workspace::{Workspace, belongs_in_copy, copy_tree};
-use super::{c_modules, esp32, manifest, patch, submodule, with_make};
+use super::record::{self, Record, Role, UserCModule};
+use super::workspace::Workspace;
+use super::{c_modules, esp32, manifest, patch, saved, static_const, submodule, with_make};
 use crate::error::{Error, Kind, Result};
+use crate::publish::{self, Staging};
 use crate::report::Report;
 use crate::source;
+use crate::upstream::copy::{belongs_in_copy, copy_tree, submodules};
+use crate::upstream::make;
 
 /// Variables that options of ours set.
 const OURS: &[(&str, &str)] = &[
@@ -41,8 +43,11 @@ const OURS: &[(&str, &str)] = &[
 /// [`Kind::Input`] for anything wrong in the request, [`Kind::Build`] when upstream's build fails.
 pub fn build(request: &Request<'_>, report: &dyn Report) -> Result<Record> {
     check(request)?;
-    let workspace = Workspace::beside(&request.out)?;
-    let result = build_in(&workspace, request, report);
+    let (workspace, before) = match saved::begin(request, report)? {
+        Some(begun) => begun,
+        None => (Workspace::beside(&request.out)?, saved::Inputs::default()),
+    };
+    let result = build_in(&workspace, &before, request, report);
     let result = result.map_err(|error| keep_log(&workspace, request, error));
     if request.keep_build {
         let kept = sibling(&request.out, ".build");
@@ -54,42 +59,53 @@ pub fn build(request: &Request<'_>, report: &dyn Report) -> Result<Record> {
 
 /// Everything that can be known to be wrong before anything is copied.
 fn check(request: &Request<'_>) -> Result<()> {
-    publish::check(&request.out)?;
+    publish::check(&request.out, record::FILE_NAME)?;
+    request.symbols.as_deref().map_or(Ok(()), publish::check_symbols)?;
+    if (request.save_build.is_some() || request.from_build.is_some())
+        && request.target.port != "esp32"
+    {
+        return Err(Error::usage(format!(
+            "builds of the port {} can be neither saved nor begun with a saved one",
+            request.target.port
+        ))
+        .hint("its makefiles do not notice when compiler flags change; leave --save-build and --from-build away"));
+    }
     manifest::check(&request.manifests)?;
     patch::check(&request.patches)?;
-    for argument in &request.make_arguments {
-        let name = argument.split_once('=').map(|(name, _)| name.trim());
-        match name {
-            None | Some("") => {
-                return Err(Error::usage(format!(
-                    "the make argument {argument:?} is not of the form NAME=VALUE"
-                )));
-            }
-            Some(name) => {
-                if let Some((_, option)) = OURS.iter().find(|(ours, _)| *ours == name) {
-                    return Err(Error::usage(format!(
-                        "the make variable {name} is set by {option}"
-                    ))
-                    .hint(format!("give {option} instead of --make-arg {argument}")));
-                }
-            }
-        }
-    }
-    Ok(())
+    make::check_arguments(&request.make_arguments, OURS)
 }
 
-fn build_in(workspace: &Workspace, request: &Request<'_>, report: &dyn Report) -> Result<Record> {
+/// `before` are the inputs of the saved build that lies in the workspace, if one does.
+fn build_in(
+    workspace: &Workspace,
+    before: &saved::Inputs,
+    request: &Request<'_>,
+    report: &dyn Report,
+) -> Result<Record> {
     let deadline = Instant::now() + request.time_limit;
     let fragment = c_modules::Fragment::of(&request.target.port);
     let modules = c_modules::find(&request.user_c_modules, fragment)?;
-    let submodules = submodule::list(request.source.path)?;
+    let submodules = submodules(request.source.path)?;
+    submodule::check(&request.submodules, &submodules)?;
     copy_tree(request.source.path, &workspace.micropython(), |path| {
         belongs_in_copy(path, &submodules)
     })?;
     let patches = patch::apply(&request.patches, &workspace.micropython())?;
     c_modules::stage(&modules, &workspace.user_c_modules())?;
-    let job =
-        Job { workspace, request, modules: &modules, submodules: &submodules, deadline, report };
+    let static_const = if request.static_const && !modules.is_empty() && has_elf_sections(request) {
+        static_const::rewrite(workspace, report)?
+    } else {
+        Vec::new()
+    };
+    let job = Job {
+        workspace,
+        before,
+        request,
+        modules: &modules,
+        submodules: &submodules,
+        deadline,
+        report,
+    };
     let built = match plan::way(request)? {
         plan::Way::Make(recipe) => with_make::build(&job, &recipe)?,
         plan::Way::Esp32 => esp32::build(&job)?,
@@ -100,6 +116,7 @@ fn build_in(workspace: &Workspace, request: &Request<'_>, report: &dyn Report) -
         let nar_hash = source::nar_hash(module)?.to_sri();
         user_c_modules.push(UserCModule { name: name.clone(), nar_hash });
     }
+    let (products, symbols) = apart(&built, request);
     let staging = Staging::beside(&request.out)?;
     let record = Record {
         schema: record::SCHEMA,
@@ -112,21 +129,43 @@ fn build_in(workspace: &Workspace, request: &Request<'_>, report: &dyn Report) -
             commit: request.source.commit.map(str::to_owned),
         },
         esp_idf: built.esp_idf.clone(),
-        files: collect(&built, &staging)?,
-        emulator: built.emulator,
-        frozen_modules: built.frozen_modules,
+        files: collect(&products, &staging)?,
+        emulator: built.emulator.clone(),
+        frozen_modules: built.frozen_modules.clone(),
         user_c_modules,
+        static_const,
         patches,
         make_arguments: request.make_arguments.clone(),
-        compiler: built.compiler,
+        compiler: built.compiler.clone(),
     };
-    staging.publish(&record, &request.out)?;
+    if let Some(out) = &request.symbols {
+        let staging = Staging::beside(out)?;
+        collect(&symbols, &staging)?;
+        staging.replace(out)?;
+    }
+    staging.publish(record::FILE_NAME, &record, &request.out)?;
     Ok(record)
 }
 
-fn collect(built: &Built, staging: &Staging) -> Result<Vec<record::File>> {
+/// Whether sections have the names that ELF gives them. On Apple's systems the unix port is Mach-O.
+fn has_elf_sections(request: &Request<'_>) -> bool {
+    request.target.port != "unix" || !cfg!(target_vendor = "apple")
+}
+
+/// What goes into the firmware directory, and what only debuggers and people want, if that is to be
+/// elsewhere.
+fn apart<'a>(built: &'a Built, request: &Request<'_>) -> (Vec<&'a Product>, Vec<&'a Product>) {
+    let boots_elf = built.products.first().is_some_and(|product| product.role == Role::Elf);
+    built.products.iter().partition(|product| match product.role {
+        Role::Map => request.symbols.is_none(),
+        Role::Elf => boots_elf || request.symbols.is_none(),
+        _ => true,
+    })
+}
+
+fn collect(products: &[&Product], staging: &Staging) -> Result<Vec<record::File>> {
     let mut files = Vec::new();
-    for product in &built.products {
+    for product in products {
         let to = staging.path().join(&product.name);
         fs::copy(&product.built, &to).map_err(|error| {
             Error::io("copy", &product.built, &error).context("the build left no such file")

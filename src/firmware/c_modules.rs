@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::workspace::copy_tree;
 use crate::error::{Error, Result};
+use crate::upstream::copy::copy_tree;
 
 /// The file that makes a directory a module, for the one or the other kind of build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,19 +10,20 @@ use std::time::{Duration, Instant};
 
 use super::plan::Request;
 use super::record::{Emulator, EspIdf, Role};
-use super::workspace::{Workspace, belongs_in_copy, copy_tree};
-use super::{manifest, micropython_lib, mpy_cross, submodule};
+use super::saved::Inputs;
+use super::workspace::Workspace;
+use super::{manifest, micropython_lib, submodule};
 use crate::error::{Error, Result};
 use crate::process;
 use crate::report::Report;
-
-/// The build date of a tree whose commit date nobody knows: the first second of 1980, the earliest
-/// that archives of every kind can hold.
-const UNKNOWN_EPOCH: u64 = 315_532_800;
+use crate::upstream::copy::{belongs_in_copy, copy_tree};
+use crate::upstream::{make, mpy_cross};
 
 /// One build: what is asked for, where it happens, and how long it may take.
 pub(super) struct Job<'a> {
     pub workspace: &'a Workspace,
+    /// What went into the saved build that this one begins with; nothing, if there is none.
+    pub before: &'a Inputs,
     pub request: &'a Request<'a>,
     /// The user C modules by name; their copies lie in the workspace.
     pub modules: &'a BTreeMap<String, PathBuf>,
@@ -56,19 +57,9 @@ impl Job<'_> {
     /// What keeps time, place and the user's settings out of the bytes.
     pub(super) fn environment(&self) -> Vec<(OsString, OsString)> {
         let source = &self.request.source;
-        let epoch = source.epoch.unwrap_or(UNKNOWN_EPOCH).to_string();
-        let epoch = std::env::var_os("SOURCE_DATE_EPOCH").unwrap_or_else(|| epoch.into());
         let commit: String = source.commit.unwrap_or_default().chars().take(10).collect();
-        let mut environment: Vec<(OsString, OsString)> = [
-            ("LC_ALL", "C"),
-            ("PYTHONDONTWRITEBYTECODE", "1"),
-            ("PYTHONHASHSEED", "0"),
-            ("PYTHONUTF8", "1"),
-            ("TZ", "UTC"),
-        ]
-        .map(|(name, value)| (name.into(), value.into()))
-        .to_vec();
-        environment.push(("SOURCE_DATE_EPOCH".into(), epoch));
+        let mut environment = make::reproducible_environment(source.epoch);
+        environment.push(("PYTHONDONTWRITEBYTECODE".into(), "1".into()));
         environment.push(("MICROPY_GIT_TAG".into(), source.version.into()));
         environment.push(("MICROPY_GIT_HASH".into(), commit.into()));
         environment
@@ -84,6 +75,10 @@ impl Job<'_> {
             needed.iter().partition(|path| submodule::present(tree, path));
         let mut found: Vec<(&Path, PathBuf)> =
             present.into_iter().map(|path| (path, tree.join(path))).collect();
+        let given = |path: &Path| self.request.submodules.get(&*path.to_string_lossy());
+        found.extend(missing.iter().filter_map(|path| Some((*path, given(path)?.clone()))));
+        let missing: Vec<&Path> =
+            missing.into_iter().filter(|path| given(path).is_none()).collect();
         match self.request.source.fetch_submodule {
             Some(fetch) => {
                 for path in missing {
@@ -154,7 +149,14 @@ impl Job<'_> {
     pub(super) fn bring_mpy_cross(&self) -> Result<PathBuf> {
         let program = match &self.request.mpy_cross {
             Some(given) => given.clone(),
-            None => mpy_cross::get(self)?,
+            None => mpy_cross::Build {
+                tree: &self.workspace.micropython(),
+                environment: self.environment(),
+                jobs: self.request.jobs,
+                log: &self.workspace.log(),
+                deadline: self.deadline,
+            }
+            .get(self.report)?,
         };
         let to = self.workspace.tools()?.join("mpy-cross");
         fs::copy(&program, &to).map_err(|error| Error::io("copy", &program, &error))?;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::make::Make;
 use crate::error::{Error, Result};
+use crate::upstream::make::Make;
 
 /// Asks MicroPython's `tools/manifestfile.py` what a manifest freezes.
 pub(super) const SCRIPT: &str = include_str!("manifest_facts.py");

@@ -26,10 +26,13 @@ pub(super) fn find(request: &Request<'_>) -> Result<Option<PathBuf>> {
         }
         return Ok(Some(path));
     }
-    if !submodule::present(request.source.path, Path::new(SUBMODULE)) {
-        return Ok(None);
-    }
-    let path = request.source.path.join(SUBMODULE);
+    let path = match request.submodules.get(SUBMODULE) {
+        _ if submodule::present(request.source.path, Path::new(SUBMODULE)) => {
+            request.source.path.join(SUBMODULE)
+        }
+        Some(given) => given.clone(),
+        None => return Ok(None),
+    };
     path.canonicalize().map(Some).map_err(|error| Error::io("find", &path, &error))
 }
 

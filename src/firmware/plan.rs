@@ -1,5 +1,6 @@
 //! What is to be built, and how upstream builds it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,10 +48,14 @@ pub struct Request<'a> {
     pub target: Target,
     /// micropython-lib, when not the tree's own.
     pub micropython_lib: Option<PathBuf>,
+    /// Submodules by their path in the tree (`lib/mbedtls`), for those that the tree lacks.
+    pub submodules: BTreeMap<String, PathBuf>,
     /// Frozen manifests. Together they take the place of the board's own; empty keeps that one.
     pub manifests: Vec<PathBuf>,
     /// User C modules: a module's directory, a directory of modules, or a make or cmake fragment.
     pub user_c_modules: Vec<PathBuf>,
+    /// Give the `static const` objects of user C modules sections of their own, see [`crate::rewrite`].
+    pub static_const: bool,
     /// Patches to MicroPython, applied in order with `patch -p1`.
     pub patches: Vec<PathBuf>,
     /// Variables for the upstream build, each `NAME=VALUE`.
@@ -61,6 +66,12 @@ pub struct Request<'a> {
     pub esp32: Esp32,
     /// Where the firmware directory is to be.
     pub out: PathBuf,
+    /// Where ELF and map go when they are not what is run, instead of into the firmware directory.
+    pub symbols: Option<PathBuf>,
+    /// Save the finished build to this file, for others to begin with.
+    pub save_build: Option<PathBuf>,
+    /// Begin with the build that was saved to this file.
+    pub from_build: Option<PathBuf>,
     /// How many compilers may run at once.
     pub jobs: usize,
     /// How long the upstream build may take in all.
@@ -126,8 +137,11 @@ pub(super) fn way(request: &Request<'_>) -> Result<Way> {
 
 /// Whether the user set a make variable.
 pub(super) fn sets(request: &Request<'_>, name: &str) -> bool {
-    request
-        .make_arguments
-        .iter()
-        .any(|argument| argument.split_once('=').is_some_and(|(found, _)| found == name))
+    value(request, name).is_some()
+}
+
+/// The value that the user gives a make variable; the last one counts.
+pub(super) fn value<'a>(request: &'a Request<'_>, name: &str) -> Option<&'a str> {
+    let pairs = request.make_arguments.iter().rev().filter_map(|it| it.split_once('='));
+    pairs.filter(|(found, _)| *found == name).map(|(_, value)| value).next()
 }

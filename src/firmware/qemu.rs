@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::plan::{Recipe, Request, sets};
+use super::plan::{Recipe, Request, sets, value};
 use super::record::Role;
 use crate::error::Result;
 use crate::process;
@@ -33,11 +33,12 @@ pub(super) fn recipe(request: &Request<'_>) -> Result<Recipe> {
     }
     let mut compiler_flags = Vec::new();
     for (width, board_prefix) in [("32", "VIRT_RV32"), ("64", "VIRT_RV64")] {
-        if board == board_prefix && !sets(request, "CROSS_COMPILE") && needs_old_isa(width)? {
+        let prefix = value(request, "CROSS_COMPILE").unwrap_or("riscv64-unknown-elf-");
+        if board == board_prefix && needs_old_isa(prefix, width)? {
             if !sets(request, &format!("RV{width}_ARCH")) {
                 variables.push(format!("RV{width}_ARCH=rv{width}imac"));
             }
-            variables.push("AS=riscv64-unknown-elf-as -misa-spec=2.2".to_owned());
+            variables.push(format!("AS={prefix}as -misa-spec=2.2"));
             compiler_flags.push("-misa-spec=2.2".to_owned());
         }
     }
@@ -54,10 +55,10 @@ pub(super) fn recipe(request: &Request<'_>) -> Result<Recipe> {
 /// The port asks for the Zicsr extension by name. GCC 11 and 12, as Debian 12 packages it, know
 /// the name but have libraries only under the older ISA specification's names, and then silently
 /// link those of another width. Compiling for the older specification avoids that.
-fn needs_old_isa(width: &str) -> Result<bool> {
+fn needs_old_isa(prefix: &str, width: &str) -> Result<bool> {
     let abi = if width == "32" { "ilp32" } else { "lp64" };
     let libraries = |architecture: String| -> Result<String> {
-        let mut gcc = Command::new("riscv64-unknown-elf-gcc");
+        let mut gcc = Command::new(format!("{prefix}gcc"));
         gcc.arg(format!("-march={architecture}"))
             .arg(format!("-mabi={abi}"))
             .arg("-print-multi-directory");

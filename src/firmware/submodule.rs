@@ -1,10 +1,11 @@
 //! The git submodules of a MicroPython tree: which there are, which a build needs, which are missing.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::make::Facts;
 use crate::error::{Error, Result};
+use crate::upstream::make::Facts;
 
 /// What leaves a submodule out of a build, for those that carry an optional feature.
 const LEFT_OUT_BY: &[(&str, &str)] = &[
@@ -13,23 +14,6 @@ const LEFT_OUT_BY: &[(&str, &str)] = &[
     ("lib/libffi", "--make-arg MICROPY_PY_FFI=0"),
     ("lib/mbedtls", "--make-arg MICROPY_PY_SSL=0 --make-arg MICROPY_SSL_MBEDTLS=0"),
 ];
-
-/// The paths of a tree's submodules, as its `.gitmodules` lists them.
-///
-/// # Errors
-/// When `.gitmodules` is there but cannot be read.
-pub(super) fn list(tree: &Path) -> Result<Vec<PathBuf>> {
-    let path = tree.join(".gitmodules");
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let text = fs::read_to_string(&path).map_err(|error| Error::io("read", &path, &error))?;
-    let paths = text.lines().filter_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "path").then(|| PathBuf::from(value.trim()))
-    });
-    Ok(paths.collect())
-}
 
 /// Those submodules whose files the build would compile or include.
 pub(super) fn needed<'a>(submodules: &'a [PathBuf], facts: &Facts) -> Vec<&'a Path> {
@@ -43,6 +27,40 @@ pub(super) fn needed<'a>(submodules: &'a [PathBuf], facts: &Facts) -> Vec<&'a Pa
 /// Whether a submodule has been fetched: an unfetched one is an empty directory.
 pub(super) fn present(tree: &Path, submodule: &Path) -> bool {
     fs::read_dir(tree.join(submodule)).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Checks the submodules that the user gives: that the tree declares them, and that they hold something.
+///
+/// # Errors
+/// At the first that is wrong.
+pub(super) fn check(given: &BTreeMap<String, PathBuf>, declared: &[PathBuf]) -> Result<()> {
+    for (path, directory) in given {
+        if !declared.iter().any(|known| known == Path::new(path)) {
+            let known: Vec<String> = declared.iter().map(|it| it.display().to_string()).collect();
+            let error = Error::input(format!("this MicroPython has no submodule {path}"));
+            return Err(if known.is_empty() {
+                error.hint("its .gitmodules names none")
+            } else {
+                error.hint(format!("its submodules are {}", known.join(", ")))
+            });
+        }
+        let filled = fs::read_dir(directory).map(|mut entries| entries.next().is_some());
+        match filled {
+            Ok(true) => {}
+            Ok(false) => {
+                return Err(Error::input(format!(
+                    "{}, given for the submodule {path}, is empty",
+                    directory.display()
+                ))
+                .hint("give a checkout of the submodule's repository"));
+            }
+            Err(error) => {
+                return Err(Error::io("read", directory, &error)
+                    .context(format!("given for the submodule {path}")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The error for submodules that are needed and not there, with what would bring them.

@@ -4,11 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::job::{Built, Job, Product, compiler_version};
-use super::make::{Make, makefile_word, prefix_maps};
 use super::plan::Recipe;
 use super::record::{Boots, Emulator};
 use super::{manifest, submodule};
 use crate::error::Result;
+use crate::upstream::make::{Make, makefile_word, prefix_maps};
 
 /// From a port's directory to the workspace. Everything a makefile is given is relative to it, so
 /// that where the workspace lies neither shows in the bytes nor has to survive make's word splitting.

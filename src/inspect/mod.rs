@@ -4,6 +4,7 @@
 pub mod banner;
 pub mod elf;
 pub mod mpy;
+pub mod target;
 
 use std::io;
 use std::path::Path;

@@ -7,13 +7,8 @@ use serde::Serialize;
 
 use crate::image::bytes_text;
 use crate::natmod::header::{self, Header, HeaderError};
-
-/// Code and tuples nested deeper than this are taken for damage.
-const DEEPEST: u32 = 128;
-
-const RODATA: u64 = 0x20;
-const BSS: u64 = 0x40;
-const RELOCATIONS: u64 = 0x10;
+use crate::natmod::reader::{DEEPEST, Reader, Step, Stop};
+use crate::natmod::scope::{BSS, RELOCATED, RODATA};
 
 /// A `.mpy` file, as far as it could be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,6 +54,9 @@ pub struct Contents {
     pub source: Option<String>,
     /// How many qstrs its table has.
     pub qstrs: u64,
+    /// The qstrs that it brings besides: the names that it defines, and those it uses that not every
+    /// firmware has. Native code does not say which is which.
+    pub names: Vec<String>,
     /// How many constant objects its table has.
     pub objects: u64,
     /// How many functions, classes and module bodies are bytecode.
@@ -74,11 +72,6 @@ pub struct Contents {
     /// How many bytes of zeroed data native code wants.
     pub bss_size: u64,
 }
-
-/// Why reading stopped.
-struct Stop(String);
-
-type Step<T> = Result<T, Stop>;
 
 impl Mpy {
     /// Reads a file. Nothing when it is no `.mpy` file.
@@ -155,12 +148,12 @@ impl Mpy {
     }
 
     fn read_contents(&mut self, data: &[u8], start: usize) {
-        let mut reader = Reader { data, position: start };
+        let mut reader = Reader::new(data, start);
         let mut contents = Contents::default();
         if let Err(Stop(problem)) = contents.read(&mut reader) {
             self.problem(problem);
         } else {
-            let rest = data.len() - reader.position;
+            let rest = data.len() - reader.position();
             if rest > 0 {
                 self.problem(format!("its end is followed by {}", bytes_text(rest as u64)));
             }
@@ -180,6 +173,8 @@ impl Contents {
             let text = reader.qstr()?;
             if index == 0 {
                 self.source = text;
+            } else {
+                self.names.extend(text);
             }
         }
         for _ in 0..self.objects {
@@ -224,7 +219,7 @@ impl Contents {
                 reader.bytes(rodata)?;
                 self.rodata_size += rodata;
                 self.bss_size = self.bss_size.saturating_add(bss);
-                if first & RELOCATIONS != 0 {
+                if first & RELOCATED != 0 {
                     reader.relocations()?;
                 }
             }
@@ -234,99 +229,5 @@ impl Contents {
             }
         }
         Ok(())
-    }
-}
-
-struct Reader<'a> {
-    data: &'a [u8],
-    position: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn stop(&self, what: &str) -> Stop {
-        Stop(format!("{what} (at byte {})", self.position))
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        self.data.get(self.position..).unwrap_or(&[])
-    }
-
-    fn byte(&mut self) -> Step<u8> {
-        self.bytes(1).map(|bytes| bytes.first().copied().unwrap_or(0))
-    }
-
-    fn bytes(&mut self, count: u64) -> Step<&'a [u8]> {
-        let rest = self.rest();
-        match usize::try_from(count).ok().and_then(|count| rest.get(..count)) {
-            Some(bytes) => {
-                self.position += bytes.len();
-                Ok(bytes)
-            }
-            None => Err(Stop(format!(
-                "cut off or damaged: {count} bytes are expected at byte {}, {} are left",
-                self.position,
-                rest.len()
-            ))),
-        }
-    }
-
-    fn number(&mut self) -> Step<u64> {
-        let (value, length) = header::varuint(self.rest())
-            .ok_or_else(|| self.stop("cut off or damaged: a number does not end"))?;
-        self.position += length;
-        Ok(value)
-    }
-
-    /// A qstr's text, or nothing for one of those that every firmware has.
-    fn qstr(&mut self) -> Step<Option<String>> {
-        let head = self.number()?;
-        if head & 1 != 0 {
-            return Ok(None);
-        }
-        let text = self.bytes(head >> 1)?;
-        self.terminator()?;
-        Ok(Some(String::from_utf8_lossy(text).into_owned()))
-    }
-
-    fn terminator(&mut self) -> Step<()> {
-        match self.byte()? {
-            0 => Ok(()),
-            _ => Err(self.stop("damaged: a string does not end in a NUL byte")),
-        }
-    }
-
-    fn object(&mut self, depth: u32) -> Step<()> {
-        match self.byte()? {
-            // The function table, None, False, True and ... have no data.
-            0..=4 => Ok(()),
-            kind @ 5..=9 => {
-                let length = self.number()?;
-                self.bytes(length)?;
-                if matches!(kind, 5 | 6) { self.terminator() } else { Ok(()) }
-            }
-            10 if depth < DEEPEST => {
-                for _ in 0..self.number()? {
-                    self.object(depth + 1)?;
-                }
-                Ok(())
-            }
-            kind => Err(self.stop(&format!("damaged: no object has the type {kind}"))),
-        }
-    }
-
-    fn relocations(&mut self) -> Step<()> {
-        loop {
-            let op = self.byte()?;
-            if op == 0xff {
-                return Ok(());
-            }
-            if op & 1 != 0 {
-                self.number()?;
-            }
-            let destination = op >> 1;
-            if destination <= 5 && destination & 1 != 0 {
-                self.number()?;
-            }
-        }
     }
 }

@@ -15,7 +15,8 @@ pub const MAGIC: u8 = b'M';
 /// The newest version there is.
 pub const NEWEST: u8 = 6;
 
-const ARCH_FLAGS_PRESENT: u8 = 0x40;
+/// The bit of the feature byte that says that architecture flags follow.
+pub(crate) const ARCH_FLAGS_PRESENT: u8 = 0x40;
 const RESERVED: u8 = 0x80;
 
 /// An architecture that `.mpy` files hold native code for.
@@ -62,6 +63,11 @@ impl Arch {
     /// The architecture with a code.
     pub fn from_code(code: u8) -> Option<Arch> {
         Arch::ALL.into_iter().find(|arch| arch.code() == code)
+    }
+
+    /// The architecture with a name, as [`Arch::name`] gives it.
+    pub fn from_name(name: &str) -> Option<Arch> {
+        Arch::ALL.into_iter().find(|arch| arch.name() == name)
     }
 
     /// The name that `mpy-cross -march=` and the native modules' `ARCH=` take.
@@ -282,7 +288,8 @@ impl Header {
         match self.arch_flags.unwrap_or(0) & !(sys_mpy >> 16) {
             0 => Ok(()),
             missing => Err(format!(
-                "its native code needs processor extensions that the device lacks (flags 0x{missing:x})"
+                "its native code needs processor extensions that the device lacks: {}",
+                flags_text(self.arch_code(), missing)
             )),
         }
     }
@@ -294,6 +301,19 @@ pub fn arch_text(code: u8) -> String {
         (0, _) => "no native code".to_owned(),
         (_, Some(arch)) => arch.name().to_owned(),
         (_, None) => format!("the unknown architecture {code}"),
+    }
+}
+
+/// The processor extensions that flags stand for (`RV32_EXTENSIONS` in `tools/mpy_ld.py`).
+pub fn flags_text(arch_code: u8, flags: u64) -> String {
+    const RV32: &[(u64, &str)] = &[(1, "zba"), (2, "zcmp")];
+    let known = if arch_code == Arch::Rv32imc.code() { RV32 } else { &[] };
+    let names: Vec<&str> =
+        known.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
+    if names.is_empty() {
+        format!("flags 0x{flags:x}")
+    } else {
+        format!("{} (flags 0x{flags:x})", names.join(", "))
     }
 }
 
@@ -310,12 +330,34 @@ pub fn varuint(bytes: &[u8]) -> Option<(u64, usize)> {
     None
 }
 
+/// Writes a variable-length number, in as few bytes as it takes.
+pub fn put_varuint(out: &mut Vec<u8>, value: u64) {
+    let bits = (u64::BITS - value.leading_zeros()).max(1);
+    for group in (0..bits.div_ceil(7)).rev() {
+        let more = if group > 0 { 0x80 } else { 0 };
+        out.push((value >> (7 * group)) as u8 & 0x7f | more);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn header(bytes: &[u8]) -> Header {
         Header::parse(bytes).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        let many = (0..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit, 1 << bit | 5]);
+        for value in many.chain([u64::MAX]) {
+            let mut bytes = Vec::new();
+            put_varuint(&mut bytes, value);
+            assert_eq!(varuint(&bytes), Some((value, bytes.len())));
+        }
+        let mut bytes = Vec::new();
+        put_varuint(&mut bytes, 0x80);
+        assert_eq!(bytes, [0x81, 0]);
     }
 
     /// Headers that MicroPython's own tools wrote.

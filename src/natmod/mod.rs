@@ -1,5 +1,30 @@
-//! Native modules and `.mpy` files.
+//! Native modules: C compiled to `.mpy` files, one per architecture and `.mpy` version.
+//!
+//! A matrix of architectures and releases of MicroPython is built cell by cell with upstream's own
+//! makefile, `py/dynruntime.mk`, and its linker. A finished cell is kept under a hash of all that decided
+//! it, and not built again.
 
+mod archive;
+mod build;
+mod cell;
+mod diagnosis;
 pub mod header;
+pub mod linker;
+mod module;
+mod options;
+pub(crate) mod reader;
+pub mod record;
+mod release;
+mod run;
+pub(crate) mod scope;
+mod store;
+mod toolchain;
+mod version;
 
+pub use build::{Outcome, Request, build};
 pub use header::{Arch, Header};
+pub use options::Options;
+pub use record::Record;
+pub use release::Source;
+pub use toolchain::{Choice, architectures};
+pub use version::MpyVersion;

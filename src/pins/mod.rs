@@ -3,6 +3,7 @@
 mod components;
 mod micropython;
 mod sri;
+mod toolchains;
 mod version;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use micropython::{
     DebianPins, DebianTarball, DefaultSuites, EspIdf, MicroPython, Release, Repository,
 };
 pub use sri::{Hasher, Sha256Hash};
+pub use toolchains::{Archive, Choice, Toolchain, ToolchainVersion, Toolchains};
 pub use version::ReleaseName;
 
 /// Names a directory whose pin files are used instead of those compiled in. A file that is not
@@ -45,6 +47,15 @@ pub fn micropython() -> Result<MicroPython> {
 pub fn components() -> Result<Components> {
     let directory = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
     load(directory, "components.json", include_str!("../../nix/pins/components.json"))
+}
+
+/// The pins of toolchains: `toolchains.json`, likewise.
+///
+/// # Errors
+/// As [`micropython()`].
+pub fn toolchains() -> Result<Toolchains> {
+    let directory = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    load(directory, "toolchains.json", include_str!("../../nix/pins/toolchains.json"))
 }
 
 fn load<T: DeserializeOwned>(directory: Option<PathBuf>, name: &str, built_in: &str) -> Result<T> {

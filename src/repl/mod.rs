@@ -10,6 +10,7 @@ mod decoder;
 mod fault;
 mod program;
 mod raw;
+pub mod serial;
 mod server;
 mod session;
 mod terminal;

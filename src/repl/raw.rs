@@ -26,9 +26,12 @@ const RESTART: Duration = Duration::from_secs(10);
 /// How long the first attempt to enter the raw REPL waits for an answer; later ones wait longer.
 const FIRST_ATTEMPT: Duration = Duration::from_millis(500);
 
-/// How much is sent at once to a target that cannot make the sender wait, and the pause after it:
-/// less than the 256 bytes that the smallest REPL buffers hold.
-const PIECE: usize = 128;
+/// How many bytes the smallest REPL buffer holds (`stdin_ringbuf` of the esp32 port). Behind a UART that
+/// makes the sender wait, that port's interrupt handler takes everything and drops what does not fit.
+pub(super) const HELD: usize = 256;
+
+/// How much is sent at once to a target that cannot make the sender wait, and the pause after it.
+const PIECE: usize = HELD / 2;
 const PAUSE: Duration = Duration::from_millis(10);
 
 const CTRL_A: u8 = 1;
@@ -293,8 +296,12 @@ impl<T: Transport> Repl<T> {
             };
             return Ok(());
         }
-        let answer = self.server.answer(rest);
-        self.send(format!("\x1e{number} {answer}\n").as_bytes())
+        let answer = format!("\x1e{number} {}\n", self.server.answer(rest));
+        match answer.len() {
+            // The target waits for it, and so its buffer is empty.
+            ..=HELD => self.send(answer.as_bytes()),
+            _ => self.send_slowly(answer.as_bytes()),
+        }
     }
 
     /// What follows the output: the traceback, its end mark, and the prompt or a soft reset.
@@ -343,6 +350,10 @@ impl<T: Transport> Repl<T> {
         if self.transport.has_flow_control() {
             return Ok(self.transport.send(bytes)?);
         }
+        self.send_slowly(bytes)
+    }
+
+    fn send_slowly(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         for (index, piece) in bytes.chunks(PIECE).enumerate() {
             if index > 0 {
                 self.check(None)?;
@@ -450,4 +461,49 @@ impl<T: Transport> Repl<T> {
 fn unexpected(found: &[u8], expected: &str) -> Fault {
     let found = String::from_utf8_lossy(found).escape_debug().to_string();
     Fault::Protocol(format!("the target answered \"{found}\", expected {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// Keeps what is sent to it.
+    #[derive(Default)]
+    struct Sent(Vec<usize>);
+
+    impl Transport for Sent {
+        fn receive(&mut self, _: &mut [u8], _: Duration) -> io::Result<usize> {
+            Err(io::ErrorKind::TimedOut.into())
+        }
+
+        fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+            self.0.push(bytes.len());
+            Ok(())
+        }
+
+        fn has_flow_control(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn answers_fit_into_the_smallest_buffer_or_come_in_pieces() {
+        let mut repl = Repl::new(Sent::default());
+        repl.server.offer(&[b'x'; 1000]);
+        let mut ends = false;
+        repl.hear(b"9999 read 0 0", &mut ends).unwrap();
+        let [whole] = repl.transport.0[..] else { panic!("{:?}", repl.transport.0) };
+        assert!((HELD - 10..=HELD).contains(&whole), "{whole}");
+
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("n".repeat(255)), "").unwrap();
+        repl.server.share(directory.path()).unwrap();
+        repl.hear(b"1 list Lw==", &mut ends).unwrap();
+        repl.transport.0.clear();
+        repl.hear(b"2 next 1", &mut ends).unwrap();
+        let sizes = &repl.transport.0;
+        assert!(sizes.len() > 2 && sizes.iter().all(|size| *size <= PIECE), "{sizes:?}");
+    }
 }

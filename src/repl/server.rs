@@ -14,8 +14,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::error::{self, Error};
 
-/// How many bytes of a file one answer carries: 512 characters of base64, which a small target can hold.
-const BLOCK: usize = 384;
+/// How many bytes of a file one answer carries: 240 characters of base64, so that the answer is no
+/// longer than [`HELD`](super::raw::HELD).
+const BLOCK: usize = 180;
 
 /// How many files and listings a target may have open.
 const OPEN_LIMIT: usize = 256;

@@ -78,22 +78,52 @@ pub fn unpack(archive: &Path, into: &Path, layout: Layout, limits: Limits) -> Re
     if magic.starts_with(b"PK\x03\x04") || magic.starts_with(b"PK\x05\x06") {
         return zip::unpack(file, unpacker);
     }
-    let input: Box<dyn Read> = if magic.starts_with(&[0x1f, 0x8b]) {
-        Box::new(MultiGzDecoder::new(file))
-    } else if magic.starts_with(b"\xfd7zXZ\0") {
-        let decoder = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED);
-        Box::new(XzDecoder::new_stream(file, decoder.map_err(|error| damaged(&error.into()))?))
-    } else if magic.get(257..262) == Some(b"ustar".as_slice()) {
-        Box::new(file)
-    } else {
-        return Err(Error::source(
-            "what was downloaded is neither a .tar.gz, .tar.xz nor .zip file",
-        )
-        .hint("a proxy or a login page may have answered in the server's place"));
-    };
+    let input = decompressed(file)?;
     // Headers count too: no archive of an allowed number of members has this much of them.
     let input = input.take(limits.bytes.saturating_add(limits.members.saturating_mul(4096)));
     unpack_tar(input, unpacker)
+}
+
+/// The tar archive in a compressed or plain file.
+fn decompressed(mut file: BufReader<File>) -> Result<Box<dyn Read>> {
+    let magic = io::BufRead::fill_buf(&mut file).map_err(|error| damaged(&error))?;
+    if magic.starts_with(&[0x1f, 0x8b]) {
+        Ok(Box::new(MultiGzDecoder::new(file)))
+    } else if magic.starts_with(b"\xfd7zXZ\0") {
+        let decoder = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED);
+        Ok(Box::new(XzDecoder::new_stream(file, decoder.map_err(|error| damaged(&error.into()))?)))
+    } else if magic.get(257..262) == Some(b"ustar".as_slice()) {
+        Ok(Box::new(file))
+    } else {
+        Err(Error::source("what was downloaded is neither a .tar.gz, .tar.xz nor .zip file")
+            .hint("a proxy or a login page may have answered in the server's place"))
+    }
+}
+
+/// Unpacks a `.tar.gz` or `.tar.xz` whose hash has been compared with its pin into an empty directory,
+/// with the hard links that [`unpack`] refuses, and returns its one top-level directory.
+///
+/// # Errors
+/// When the archive holds anything else than one directory, the disk is full, or the user interrupts.
+pub fn unpack_verified(archive: &Path, into: &Path) -> Result<PathBuf> {
+    let file = File::open(archive).map_err(|error| Error::io("open", archive, &error))?;
+    let mut tar = tar::Archive::new(decompressed(BufReader::with_capacity(128 * 1024, file))?);
+    for entry in tar.entries().map_err(|error| damaged(&error))? {
+        interrupt::check()?;
+        let mut entry = entry.map_err(|error| damaged(&error))?;
+        let unpacked =
+            entry.unpack_in(into).map_err(|error| Error::io("unpack", archive, &error))?;
+        if !unpacked {
+            let name = entry.path_bytes().into_owned();
+            return Err(refused(Path::new(OsStr::from_bytes(&name)), "leads out of the tree"));
+        }
+    }
+    let entries = fs::read_dir(into).map_err(|error| Error::io("read", into, &error))?;
+    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    match (paths.next(), paths.next()) {
+        (Some(top), None) if top.is_dir() => Ok(top),
+        _ => Err(Error::source("the archive does not hold one directory")),
+    }
 }
 
 fn unpack_tar(input: impl Read, mut unpacker: Unpacker<'_>) -> Result<()> {

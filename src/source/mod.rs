@@ -16,11 +16,12 @@ mod version;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-pub use archive::{Layout, Limits, unpack};
+pub use archive::{Layout, Limits, unpack, unpack_verified};
 pub use download::{Patience, fetch, find, remove};
 pub use nar::nar_hash;
 pub use tree::{Origin, Request, Tree, Verified};
-pub use version::{Version, check, version};
+pub(crate) use version::defined;
+pub use version::{Version, check, number, version};
 
 pub use crate::pins::Sha256Hash;
 

@@ -61,6 +61,32 @@ impl fmt::Display for Version {
 /// When the directory is not a MicroPython tree; what is missing is named.
 pub fn version(tree: &Path) -> Result<Version> {
     check(tree)?;
+    let (mut version, semantic) = declared(tree)?;
+    // Looked for in this very directory: a tarball unpacked inside another project's checkout
+    // has nothing to do with that project's tags.
+    if tree.join(".git").exists()
+        && let Some((tag, commit)) = describe(tree, semantic)?
+    {
+        version.tag = tag;
+        version.commit = Some(commit);
+        let date = git(tree, &["log", "-1", "--format=%ct"])?;
+        version.epoch = date.and_then(|date| date.parse().ok());
+    }
+    Ok(version)
+}
+
+/// The major and minor number of a MicroPython tree, by its `py/mpconfig.h` alone.
+///
+/// # Errors
+/// As [`version`].
+pub fn number(tree: &Path) -> Result<(u32, u32)> {
+    check(tree)?;
+    let (version, _) = declared(tree)?;
+    Ok((version.major, version.minor))
+}
+
+/// What `py/mpconfig.h` says, and whether it is of a release whose versions are semantic ones.
+fn declared(tree: &Path) -> Result<(Version, bool)> {
     let header = tree.join("py/mpconfig.h");
     let bytes = fs::read(&header).map_err(|error| Error::io("read", &header, &error))?;
     let text = String::from_utf8_lossy(&bytes);
@@ -70,31 +96,18 @@ pub fn version(tree: &Path) -> Result<Version> {
                 .hint("MicroPython v1.18 and later are supported")
         })
     };
-    let (major, minor) = (number("MICROPY_VERSION_MAJOR")?, number("MICROPY_VERSION_MINOR")?);
-    let micro = number("MICROPY_VERSION_MICRO")?;
     let prerelease = defined(&text, "MICROPY_VERSION_PRERELEASE");
     let mut version = Version {
-        major,
-        minor,
-        micro,
+        major: number("MICROPY_VERSION_MAJOR")?,
+        minor: number("MICROPY_VERSION_MINOR")?,
+        micro: number("MICROPY_VERSION_MICRO")?,
         prerelease: prerelease == Some(1),
         tag: String::new(),
         commit: None,
         epoch: None,
     };
     version.tag = format!("v{}", version.number());
-    // Looked for in this very directory: a tarball unpacked inside another project's checkout
-    // has nothing to do with that project's tags.
-    if tree.join(".git").exists() {
-        let semantic = prerelease.is_some();
-        if let Some((tag, commit)) = describe(tree, semantic)? {
-            version.tag = tag;
-            version.commit = Some(commit);
-            let date = git(tree, &["log", "-1", "--format=%ct"])?;
-            version.epoch = date.and_then(|date| date.parse().ok());
-        }
-    }
-    Ok(version)
+    Ok((version, prerelease.is_some()))
 }
 
 /// Makes sure that a directory is a MicroPython tree.
@@ -145,7 +158,7 @@ fn nearby(directory: &Path) -> Option<PathBuf> {
 }
 
 /// The number that `#define NAME NUMBER` gives.
-fn defined(text: &str, name: &str) -> Option<u32> {
+pub(crate) fn defined(text: &str, name: &str) -> Option<u32> {
     text.lines().find_map(|line| {
         let rest = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("define")?;
         let mut words = rest.split_whitespace();

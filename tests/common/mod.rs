@@ -43,7 +43,8 @@ pub fn python(modules: &[&str]) -> Option<PathBuf> {
     Some(PathBuf::from(python))
 }
 
-fn missing(what: &str) {
+/// Says what this machine lacks for a test that is skipped, or fails, as with [`require`].
+pub fn missing(what: &str) {
     assert!(std::env::var_os("MPB_REQUIRE_TOOLS").is_none(), "{what}");
     eprintln!("skipped: {what}");
 }
@@ -52,3 +53,4 @@ fn missing(what: &str) {
 const _: fn(&str) -> bool = require;
 const _: fn() -> Option<PathBuf> = micropython;
 const _: fn(&[&str]) -> Option<PathBuf> = python;
+const _: fn(&str) = missing;

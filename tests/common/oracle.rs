@@ -52,3 +52,4 @@ pub fn ask(python: &Path, script: &str, question: &Value) -> Value {
 // Each test program uses some of these.
 const _: fn(&Path, &str, &Value) -> Value = ask;
 const _: fn(&mut Dice, usize) -> usize = Dice::roll;
+const _: fn(&mut Dice, &[u8], usize) -> Vec<u8> = Dice::some;

@@ -207,9 +207,10 @@ fn send(
 // Each test program uses some of these.
 const _: fn(Routes) -> Server = Server::routes;
 const _: fn(Vec<Reply>) -> Server = Server::start;
-const _: fn() -> [Reply; 5] = || {
+const _: fn() -> [Reply; 6] = || {
     let (body, tag, after) = (Vec::new(), "", 0);
     [
+        Reply::Whole(body.clone()),
         Reply::Broken { body: body.clone(), tag, after },
         Reply::Silent { body: body.clone(), tag, after },
         Reply::Rest(body),

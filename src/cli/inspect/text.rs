@@ -11,6 +11,7 @@ use crate::inspect::banner::Banner;
 use crate::inspect::elf::Elf;
 use crate::inspect::mpy::Mpy;
 use crate::inspect::{Description, Flash, Kind, TableFile};
+use crate::natmod::header;
 
 /// More rows than this are counted, not shown.
 const SHOWN: usize = 24;
@@ -86,7 +87,8 @@ impl Text {
             None if mpy.native => self.field("architecture", mpy.arch_code),
             None => {}
         }
-        self.maybe("architecture flags", mpy.arch_flags.map(|flags| format!("0x{flags:x}")));
+        let named = |flags| header::flags_text(mpy.arch_code, flags);
+        self.maybe("architecture flags", mpy.arch_flags.map(named));
         self.field("small integers", format!("{} bits or more", mpy.small_int_bits));
         self.maybe("qstr window", mpy.qstr_window);
         self.maybe("Unicode strings", mpy.unicode.map(yes_no));
@@ -106,6 +108,7 @@ impl Text {
         if let Some(contents) = &mpy.contents {
             self.maybe("source", contents.source.as_ref());
             self.field("qstrs", contents.qstrs);
+            self.maybe("names", names(&contents.names));
             self.field("objects", contents.objects);
             if contents.bytecode_functions > 0 {
                 self.field("bytecode", code(contents.bytecode_functions, contents.bytecode_size));
@@ -425,4 +428,15 @@ fn yes_no(value: bool) -> &'static str {
 
 fn hex(value: impl Into<u64>) -> String {
     format!("0x{:x}", value.into())
+}
+
+/// The names that a file brings, as many as are good to read.
+fn names(names: &[String]) -> Option<String> {
+    const SHOWN: usize = 16;
+    let shown = names.get(..SHOWN).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        _ if names.is_empty() => None,
+        0 => Some(shown),
+        more => Some(format!("{shown} and {more} more")),
+    }
 }

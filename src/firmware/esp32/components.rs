@@ -7,11 +7,13 @@ use super::fits;
 use super::idf::Idf;
 use crate::component::files::Defaults;
 use crate::component::lock::{Locked, Source};
+use crate::component::manifest::Dependency;
+use crate::component::solve::{Candidate, Catalog};
 use crate::component::{ComponentHash, Lock, hash, name, resolve, tree, upstream};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::firmware::job::Job;
 use crate::firmware::record::Component;
-use crate::firmware::workspace::copy_tree;
+use crate::upstream::copy::copy_tree;
 
 /// Puts the components of the target's lock into the workspace and returns what to record of them.
 ///
@@ -32,11 +34,13 @@ pub(super) fn bring(job: &Job<'_>, target: &str, idf: &Idf) -> Result<Vec<Compon
             .hint(fits::lock_command(job, idf, target)));
         }
     };
-    join_manifests(job)?;
+    if let Some(enough) = join_manifests(job, idf, target, &lock)? {
+        lock = enough;
+    }
     let directory = port.join("lockfiles");
     fs::create_dir_all(&directory).map_err(|error| Error::io("create", &directory, &error))?;
     fits::check_lock(job, idf, target, &lock)?;
-    lock.idf_version = Some(idf.component_version()?);
+    lock.idf_version = Some(idf.version.clone());
     fs::write(&path, lock.to_text()?).map_err(|error| Error::io("write", &path, &error))?;
 
     let managed = port.join("managed_components");
@@ -54,15 +58,44 @@ pub(super) fn bring(job: &Job<'_>, target: &str, idf: &Idf) -> Result<Vec<Compon
 
 /// Adds what user C modules' manifests ask for to the port's own manifest, in the copy: the component
 /// manager does not look into modules.
-fn join_manifests(job: &Job<'_>) -> Result<()> {
+///
+/// Where the components of the tree's own lock are enough for the modules too, this is that lock made
+/// from both; another one is the user's to give.
+fn join_manifests(job: &Job<'_>, idf: &Idf, target: &str, lock: &Lock) -> Result<Option<Lock>> {
     let added = fits::module_manifests(job);
     if added.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let tree = job.workspace.micropython();
-    let path = upstream::manifest_path(&tree);
+    let own = resolve::Project::new(&tree, &[])?;
     let joined = resolve::Project::new(&tree, &added)?;
-    fs::write(&path, joined.text).map_err(|error| Error::io("write", &path, &error))
+    let path = upstream::manifest_path(&tree);
+    fs::write(&path, &joined.text).map_err(|error| Error::io("write", &path, &error))?;
+    let situation = fits::situation(idf, target);
+    if job.request.esp32.lock.is_some() || own.staleness(lock, &situation).is_some() {
+        return Ok(None);
+    }
+    match joined.lock(&situation, &NothingElse, Some(lock)) {
+        Err(error) if error.kind() == Kind::Interrupted => Err(error),
+        enough => Ok(enough.ok()),
+    }
+}
+
+/// A catalog of no components, for what has to be solved with those of a lock.
+struct NothingElse;
+
+impl Catalog for NothingElse {
+    fn releases(&self, dependency: &Dependency) -> Result<Vec<Candidate>> {
+        Err(not_locked(dependency))
+    }
+
+    fn commit(&self, dependency: &Dependency, _reference: &str) -> Result<Candidate> {
+        Err(not_locked(dependency))
+    }
+}
+
+fn not_locked(dependency: &Dependency) -> Error {
+    Error::source(format!("{} is not in the lock", dependency.name))
 }
 
 /// Copies a component and checks the copy: its files decide, not what a file beside them says of them.
@@ -74,10 +107,14 @@ fn bring_one(
     locked: &Locked,
 ) -> Result<ComponentHash> {
     let hint = || {
+        let of = match &job.request.esp32.lock {
+            Some(lock) => format!("--lock {}", lock.display()),
+            None => {
+                format!("--micropython {} --target {target}", job.request.source.path.display())
+            }
+        };
         format!(
-            "`micropython-builder vendor --micropython {} --target {target} --out components`, \
-             then give --components components",
-            job.request.source.path.display()
+            "`micropython-builder vendor {of} --out components`, then give --components components"
         )
     };
     let Some(hash) = locked.hash() else {

@@ -10,6 +10,7 @@ use super::idf::Idf;
 use crate::component::Lock;
 use crate::component::condition::Situation;
 use crate::component::manifest::{self, Manifest, project_hash};
+use crate::component::upstream;
 use crate::component::version::Spec;
 use crate::error::{Error, Result};
 use crate::firmware::job::Job;
@@ -22,7 +23,7 @@ pub(super) fn check_idf(job: &Job<'_>, idf: &Idf, target: &str) -> Result<()> {
     let path = main_manifest(job);
     if let Some(asked) = asked_idf(&path, idf, target)? {
         let spec: Spec = asked.parse().map_err(|error: Error| error.context(path.display()))?;
-        if !spec.matches(&idf.component_version()?) {
+        if !spec.matches(&idf.version) {
             return Err(Error::input(format!(
                 "MicroPython {} needs ESP-IDF {asked}, {} is {}",
                 job.request.source.version,
@@ -36,7 +37,7 @@ pub(super) fn check_idf(job: &Job<'_>, idf: &Idf, target: &str) -> Result<()> {
         }
     }
     if let Some(known) = known {
-        let version = ReleaseName::parse(&idf.version);
+        let version = ReleaseName::parse(&idf.version.to_string());
         if !known.supported.iter().any(|tag| ReleaseName::parse(tag) == version) {
             job.report.warn(&format!(
                 "upstream does not build MicroPython {} with ESP-IDF {}, but with {} (best {})",
@@ -50,35 +51,45 @@ pub(super) fn check_idf(job: &Job<'_>, idf: &Idf, target: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the lock was made from the manifest beside it: from another one, the component manager
-/// would solve it anew, over the network.
+/// Checks that the lock is for this chip and was made from the manifest beside it: from another one,
+/// the component manager would solve it anew, over the network.
 pub(super) fn check_lock(job: &Job<'_>, idf: &Idf, target: &str, lock: &Lock) -> Result<()> {
     let shown = match &job.request.esp32.lock {
         Some(given) => given.display().to_string(),
         None => format!("ports/esp32/lockfiles/dependencies.lock.{target}"),
     };
+    if let Some(other) = lock.target.as_ref().filter(|it| *it != target) {
+        return Err(Error::input(format!("the lock {shown} is for {other}, not for {target}"))
+            .hint(lock_command(job, idf, target)));
+    }
     let manifest_path = main_manifest(job);
-    let manifest = read_manifest(&manifest_path)?;
-    let current = manifest.map(|manifest| project_hash([("main", &manifest)]));
+    let current = read_manifest(&manifest_path)?.map(|it| project_hash([(upstream::MAIN, &it)]));
     if current.is_some() && lock.manifest_hash.is_some() && current != lock.manifest_hash {
-        let relative = relative(job, &manifest_path);
-        let error = |more: &str| {
-            Error::input(format!(
-                "the lock {shown} is stale: it was made from another {relative} than the tree has{more}"
-            ))
-            .hint(lock_command(job, idf, target))
-        };
-        return Err(if module_manifests(job).is_empty() {
-            error("").hint(format!("or leave {relative} as the release has it"))
-        } else {
-            error(" with what the user C modules need")
+        let manifest = relative(job, &manifest_path);
+        let modules = !module_manifests(job).is_empty();
+        let error = Error::input(match (modules, &job.request.esp32.lock) {
+            (true, None) => format!(
+                "the user C modules ask for ESP-IDF components ({}) that the lock {shown} does not have",
+                manifest::FILE_NAME
+            ),
+            (true, Some(_)) => format!(
+                "the lock {shown} is stale: it was not made from {manifest} and what these user C \
+                 modules ask for"
+            ),
+            (false, _) => format!(
+                "the lock {shown} is stale: it was made from another {manifest} than the tree has"
+            ),
+        });
+        let error = error.hint(lock_command(job, idf, target));
+        return Err(match modules {
+            true => error,
+            false => error.hint(format!("or leave {manifest} as the release has it")),
         });
     }
-    match lock.unfit_for_idf(&idf.component_version()?) {
+    match lock.unfit_for_idf(&idf.version) {
         None => Ok(()),
         Some((name, spec)) => Err(Error::input(format!(
-            "the component {name} that {} names needs ESP-IDF {spec}, {} is {}",
-            shown,
+            "the component {name} that {shown} names needs ESP-IDF {spec}, {} is {}",
             idf.path.display(),
             idf.version
         ))
@@ -131,10 +142,15 @@ fn read_manifest(path: &Path) -> Result<Option<Manifest>> {
     }
 }
 
+/// What conditions in manifests are about.
+pub(super) fn situation(idf: &Idf, target: &str) -> Situation {
+    Situation { target: target.to_owned(), idf_version: idf.version.clone() }
+}
+
 /// The versions of ESP-IDF that a manifest asks for.
 fn asked_idf(path: &Path, idf: &Idf, target: &str) -> Result<Option<String>> {
     let Some(manifest) = read_manifest(path)? else { return Ok(None) };
-    let situation = Situation { target: target.to_owned(), idf_version: idf.component_version()? };
+    let situation = situation(idf, target);
     let asked =
         manifest.dependencies.iter().find(|dependency| dependency.origin == manifest::Origin::Idf);
     asked.map_or(Ok(None), |asked| asked.version_in(&situation))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::component::resolve::idf_version;
 use crate::component::version::Version;
 use crate::error::{Error, Kind, Result};
 use crate::firmware::job::Job;
@@ -18,13 +19,15 @@ const MODULES: &[(&str, &str)] = &[
     ("pyparsing", "pyparsing"),
 ];
 
+const NEWER: &str = "take a newer ESP-IDF; MicroPython's ports/esp32/README.md says which";
+
 /// An ESP-IDF tree.
 #[derive(Debug)]
 pub(super) struct Idf {
     /// The tree, absolute. It is only read.
     pub path: PathBuf,
     /// Its version: `5.5.1`.
-    pub version: String,
+    pub version: Version,
     /// The Python that has its packages.
     pub python: PathBuf,
 }
@@ -42,7 +45,7 @@ impl Idf {
             Error::io("find ESP-IDF at", given, &error)
                 .hint("give its tree with --idf DIR, or IDF_PATH=DIR")
         })?;
-        let version = version(&path)?;
+        let version = idf_version(&path)?;
         for place in [path.as_path(), job.workspace.path()] {
             check_place(place)?;
         }
@@ -53,9 +56,23 @@ impl Idf {
         Ok(Idf { path, version, python })
     }
 
-    /// Its version, for comparing.
-    pub(super) fn component_version(&self) -> Result<Version> {
-        self.version.parse()
+    /// Checks that the chip is more to this ESP-IDF than a preview. Only idf.py knows the difference,
+    /// and with it MicroPython's own makefile, which builds without `--preview`.
+    pub(super) fn check_target(&self, target: &str) -> Result<()> {
+        let file = self.path.join("tools/idf_py_actions/constants.py");
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let list =
+            text.split_once("\nPREVIEW_TARGETS = [").and_then(|(_, rest)| rest.split_once(']'));
+        let previews = list.map(|(list, _)| list).unwrap_or_default();
+        let name = |item: &str| item.trim().trim_matches(['\'', '"']) == target;
+        if previews.split(',').any(name) {
+            return Err(Error::input(format!(
+                "ESP-IDF {} has the chip {target} as a preview only, which MicroPython is not built for",
+                self.version
+            ))
+            .hint(NEWER));
+        }
+        Ok(())
     }
 
     /// The target's C compiler, as ESP-IDF's toolchain file names it, which must be on PATH.
@@ -63,7 +80,7 @@ impl Idf {
         let file = self.path.join(format!("tools/cmake/toolchain-{target}.cmake"));
         let text = fs::read_to_string(&file).map_err(|_| {
             Error::input(format!("ESP-IDF {} does not know the chip {target}", self.version))
-                .hint("take a newer ESP-IDF; MicroPython's ports/esp32/README.md says which")
+                .hint(NEWER)
         })?;
         let compiler = text.lines().find_map(|line| {
             let value = line.trim().strip_prefix("set(CMAKE_C_COMPILER")?;
@@ -86,30 +103,6 @@ impl Idf {
                 self.path.display()
             ))),
         }
-    }
-}
-
-/// Reads `tools/cmake/version.cmake`.
-fn version(idf: &Path) -> Result<String> {
-    let file = idf.join("tools/cmake/version.cmake");
-    let text = fs::read_to_string(&file).map_err(|_| {
-        Error::input(format!(
-            "{} is no ESP-IDF tree: it has no tools/cmake/version.cmake",
-            idf.display()
-        ))
-        .hint("give the directory that holds ESP-IDF's components/ and tools/")
-    })?;
-    let part = |name: &str| {
-        text.lines().find_map(|line| {
-            let value = line.trim().strip_prefix("set(")?.strip_prefix(name)?;
-            value.trim().trim_end_matches(')').parse::<u32>().ok()
-        })
-    };
-    let parts = ["IDF_VERSION_MAJOR", "IDF_VERSION_MINOR", "IDF_VERSION_PATCH"].map(part);
-    match parts {
-        [Some(major), Some(minor), Some(patch)] => Ok(format!("{major}.{minor}.{patch}")),
-        _ => Err(Error::input(format!("{} does not say a version", file.display()))
-            .hint("give the tree of a release of ESP-IDF as it is")),
     }
 }
 
@@ -165,12 +158,14 @@ fn check_python(python: &Path) -> Result<()> {
     let script = format!(
         "import importlib.util as u; print(' '.join(n for n in {names:?} if u.find_spec(n) is None))"
     );
+    let named = "name the Python of ESP-IDF's own environment with --python FILE";
     let output =
-        process::output(Command::new(python).args(["-c", &script]), Duration::from_secs(60))?;
+        process::output(Command::new(python).args(["-c", &script]), Duration::from_secs(60))
+            .map_err(|error| if error.kind() == Kind::Input { error.hint(named) } else { error })?;
     if !output.status.success() {
         let last = output.stderr.lines().last().unwrap_or("it said nothing");
         return Err(Error::input(format!("{} is no Python that runs: {last}", python.display()))
-            .hint("name the Python of ESP-IDF's own environment with --python FILE"));
+            .hint(named));
     }
     let lacks = |module: &str| output.stdout.split_whitespace().any(|missing| missing == module);
     let packages: Vec<&str> =
@@ -184,5 +179,5 @@ fn check_python(python: &Path) -> Result<()> {
         packages.join(", ")
     ))
     .hint(format!("`{} -m pip install {}`", python.display(), packages.join(" ")))
-    .hint("or name the Python of ESP-IDF's own environment with --python FILE"))
+    .hint(format!("or {named}")))
 }

@@ -18,11 +18,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::job::{Built, Job, compiler_version};
-use super::make::environment_of;
-use super::manifest;
 use super::record::EspIdf;
+use super::{manifest, saved};
 use crate::error::{Error, Result};
 use crate::process::{self, Outcome};
+use crate::upstream::make;
 use idf::Idf;
 use project::Project;
 
@@ -31,6 +31,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<Built> {
     let idf = Idf::open(job)?;
     let target = &project::target(job)?;
     fits::check_idf(job, &idf, target)?;
+    idf.check_target(target)?;
     let compiler = idf.compiler(target)?;
     let compiler_says = compiler_version(&compiler)?;
     fits::check_compiler(job, &idf, &compiler, compiler_says.as_deref());
@@ -40,6 +41,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<Built> {
     job.bring_mpy_cross()?;
 
     let project = Project::new(job, &idf)?;
+    let inputs = saved::settle(job)?;
     job.report.step(&format!("configuring {} and ESP-IDF {}", job.label(), idf.version));
     run(job, &mut project.configure(), "cmake")?;
     project.check_target(target)?;
@@ -47,6 +49,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<Built> {
     let frozen_modules = job.frozen_modules(&|| frozen_facts(&project))?;
     job.report.step(&format!("building {}", job.label()));
     run(job, &mut project.ninja(&["-j", &job.request.jobs.to_string()]), "ninja")?;
+    saved::save(job, inputs)?;
     products::forget_places(job, &idf)?;
     let made = products::make(job)?;
     Ok(Built {
@@ -55,7 +58,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<Built> {
         compiler: compiler_says,
         emulator: emulator::of(target),
         esp_idf: Some(EspIdf {
-            version: idf.version.clone(),
+            version: idf.version.to_string(),
             components,
             flash: made.flash,
             partitions: made.partitions,
@@ -121,16 +124,14 @@ fn run(job: &Job<'_>, command: &mut Command, name: &str) -> Result<()> {
     let log = job.workspace.log();
     match process::run_logged(command, &log, Some(job.deadline))? {
         Outcome::Ended(status) if status.success() => Ok(()),
-        Outcome::Ended(status) => {
-            Err(super::make::failure(&log, &format!("{name} ended with {status}")))
-        }
-        Outcome::TimedOut => Err(super::make::timed_out()),
+        Outcome::Ended(status) => Err(make::failure(&log, &format!("{name} ended with {status}"))),
+        Outcome::TimedOut => Err(make::timed_out()),
     }
 }
 
 /// The environment of everything that ESP-IDF's build runs.
 fn prepare(command: &mut Command, job: &Job<'_>, idf: &Idf) {
-    environment_of(command, &job.environment());
+    make::environment_of(command, &job.environment());
     let mut path = job.workspace.path().join("tools/bin").into_os_string();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());

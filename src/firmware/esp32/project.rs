@@ -12,9 +12,10 @@ use super::idf::Idf;
 use super::prepare;
 use crate::error::{Error, Result};
 use crate::firmware::job::Job;
-use crate::firmware::make::{prefix_maps, shell_word};
+use crate::firmware::plan;
 use crate::image::build_dir::size_in_bytes;
 use crate::image::{Sdkconfig, partition};
+use crate::upstream::make::{prefix_maps, shell_word};
 
 /// The name of the user's partition table in the copied port.
 const OWN_TABLE: &str = "micropython-builder-partitions.csv";
@@ -147,7 +148,7 @@ fn arguments(job: &Job<'_>, idf: &Idf) -> Vec<OsString> {
     for language in LANGUAGES {
         // The user's flags are added: a later definition would take the place of this one.
         let name = format!("CMAKE_{language}_FLAGS");
-        let own = user_value(job, &name).map(OsString::from);
+        let own = plan::value(job.request, &name).map(OsString::from);
         let flags: Vec<OsString> = maps.iter().cloned().chain(own).collect();
         define(&name, flags.join(OsStr::new(" ")));
     }
@@ -182,12 +183,6 @@ fn board_files(job: &Job<'_>) -> Vec<PathBuf> {
         None => Some(board.join("mpconfigvariant.cmake")).filter(|path| path.is_file()),
     };
     [board.join("mpconfigboard.cmake")].into_iter().chain(variant).collect()
-}
-
-/// The value that the user gives a variable of CMake; the last one counts.
-fn user_value<'a>(job: &'a Job<'_>, name: &str) -> Option<&'a str> {
-    let pairs = job.request.make_arguments.iter().rev().filter_map(|it| it.split_once('='));
-    pairs.filter(|(found, _)| *found == name).map(|(_, value)| value).next()
 }
 
 /// Where `python` is, for a build that calls it by that name in some places and by its path in others.

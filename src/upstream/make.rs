@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use jobserver::Client;
+
 use crate::error::{Error, Result};
 use crate::process::{self, Outcome};
 
@@ -30,12 +32,16 @@ const INHERITED: &[&str] = &[
 /// Like [`INHERITED`], by prefix: compiler wrappers of Nix, pkg-config and ccache.
 const INHERITED_PREFIXES: &[&str] = &["CCACHE_", "NIX_", "PKG_CONFIG"];
 
+/// The build date of a tree whose commit date nobody knows: the first second of 1980, the earliest
+/// that archives of every kind can hold.
+const UNKNOWN_EPOCH: u64 = 315_532_800;
+
 /// How long a question to a makefile may take.
 const QUESTION_LIMIT: Duration = Duration::from_secs(120);
 
 /// A makefile with the variables and the environment of one build.
 #[derive(Debug, Clone)]
-pub(super) struct Make {
+pub(crate) struct Make {
     /// The directory of the makefile.
     pub directory: PathBuf,
     /// `NAME=VALUE` arguments.
@@ -46,7 +52,7 @@ pub(super) struct Make {
 
 /// What a makefile says about a build before anything is built.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// Objects, include paths and flags: everything that can mention a source.
     pub paths: Vec<String>,
     /// The compiler with its leading arguments.
@@ -68,7 +74,7 @@ impl Make {
     ///
     /// # Errors
     /// When the makefile cannot be evaluated: its own message is shown.
-    pub(super) fn facts(&self) -> Result<Facts> {
+    pub(crate) fn facts(&self) -> Result<Facts> {
         const MARK: &str = "mpb-fact";
         let question = [
             ("paths", "$(OBJ) $(INC) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(LIB) $(LIBS)"),
@@ -94,7 +100,7 @@ impl Make {
     ///
     /// # Errors
     /// When make fails: the rule's or the makefile's own message is shown.
-    pub(super) fn ask(&self, rule: &str, target: &str) -> Result<String> {
+    pub(crate) fn ask(&self, rule: &str, target: &str) -> Result<String> {
         let mut command = self.command();
         command.arg(format!("--eval={rule}")).args(["--no-print-directory", "-s", target]);
         let output = process::output(&mut command, QUESTION_LIMIT)?;
@@ -108,30 +114,91 @@ impl Make {
         ))
     }
 
-    /// Runs the makefile's default target, logging everything it prints.
+    /// Runs the makefile's default target with so many jobs, logging everything it prints.
     ///
     /// # Errors
     /// When it fails or exceeds the deadline: the first error of the log is shown.
-    pub(super) fn run(&self, jobs: usize, log: &Path, deadline: Instant) -> Result<()> {
+    pub(crate) fn run(&self, jobs: usize, log: &Path, deadline: Instant) -> Result<()> {
         let mut command = self.command();
         command.arg(format!("-j{jobs}"));
-        match process::run_logged(&mut command, log, Some(deadline))? {
-            Outcome::Ended(status) if status.success() => Ok(()),
-            Outcome::Ended(status) => Err(failure(log, &format!("make ended with {status}"))),
-            Outcome::TimedOut => Err(timed_out()),
-        }
+        run_logged(&mut command, log, deadline)
+    }
+
+    /// Runs a target, or the default one, with one job and what a jobserver has to spare.
+    ///
+    /// # Errors
+    /// As [`Make::run`].
+    pub(crate) fn run_beside(
+        &self,
+        others: &Client,
+        target: Option<&str>,
+        log: &Path,
+        deadline: Instant,
+    ) -> Result<()> {
+        let mut command = self.command();
+        command.args(target);
+        others.configure_make(&mut command);
+        run_logged(&mut command, log, deadline)
     }
 }
 
+fn run_logged(command: &mut Command, log: &Path, deadline: Instant) -> Result<()> {
+    match process::run_logged(command, log, Some(deadline))? {
+        Outcome::Ended(status) if status.success() => Ok(()),
+        Outcome::Ended(status) => Err(failure(log, &format!("make ended with {status}"))),
+        Outcome::TimedOut => Err(timed_out()),
+    }
+}
+
+/// Checks variables for makefiles: each must be `NAME=VALUE`, and none one of `ours`, which stand there
+/// with the options that set them.
+///
+/// # Errors
+/// At the first that is not.
+pub(crate) fn check_arguments(arguments: &[String], ours: &[(&str, &str)]) -> Result<()> {
+    for argument in arguments {
+        let name = argument.split_once('=').map(|(name, _)| name.trim());
+        match name {
+            None | Some("") => {
+                return Err(Error::usage(format!(
+                    "the make argument {argument:?} is not of the form NAME=VALUE"
+                )));
+            }
+            Some(name) => {
+                if let Some((_, option)) = ours.iter().find(|(ours, _)| *ours == name) {
+                    return Err(Error::usage(format!(
+                        "the make variable {name} is set by {option}"
+                    ))
+                    .hint(format!("give {option} instead of --make-arg {argument}")));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What keeps time, place and the user's language out of what a build makes. `epoch` is the date it
+/// shows, in seconds since 1970, unless the user sets `SOURCE_DATE_EPOCH`.
+pub(crate) fn reproducible_environment(epoch: Option<u64>) -> Vec<(OsString, OsString)> {
+    let epoch = epoch.unwrap_or(UNKNOWN_EPOCH).to_string();
+    let epoch = std::env::var_os("SOURCE_DATE_EPOCH").unwrap_or_else(|| epoch.into());
+    let mut environment: Vec<(OsString, OsString)> =
+        [("LC_ALL", "C"), ("PYTHONHASHSEED", "0"), ("PYTHONUTF8", "1"), ("TZ", "UTC")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .to_vec();
+    environment.push(("SOURCE_DATE_EPOCH".into(), epoch));
+    environment
+}
+
 /// Gives a command of a build its environment: what is inherited, and what the build sets.
-pub(super) fn environment_of(command: &mut Command, own: &[(OsString, OsString)]) {
+pub(crate) fn environment_of(command: &mut Command, own: &[(OsString, OsString)]) {
     command.env_clear();
     command.envs(std::env::vars_os().filter(|(name, _)| inherited(name)));
     command.envs(own.iter().map(|(name, value)| (name, value)));
 }
 
 /// The error for a build that did not end in time.
-pub(super) fn timed_out() -> Error {
+pub(crate) fn timed_out() -> Error {
     Error::build("the build did not end within its time limit")
         .hint("give it longer with --time-limit, or look at what it was doing in the log")
 }
@@ -144,7 +211,7 @@ fn inherited(name: &OsStr) -> bool {
 }
 
 /// The error for a step that failed: the first error in its log, else how it ended.
-pub(super) fn failure(log: &Path, ended: &str) -> Error {
+pub(crate) fn failure(log: &Path, ended: &str) -> Error {
     let lines = fs::File::open(log).map(|file| {
         BufReader::new(file)
             .split(b'\n')
@@ -190,7 +257,7 @@ fn first_error(lines: impl Iterator<Item = String>) -> Option<String> {
 /// The compiler flags that put `name` for a directory into everything a compilation records.
 ///
 /// GCC passes only the second on to the assembler for sources that are not preprocessed (`.s`).
-pub(super) fn prefix_maps(directory: &Path, name: &str) -> [OsString; 2] {
+pub(crate) fn prefix_maps(directory: &Path, name: &str) -> [OsString; 2] {
     ["-ffile-prefix-map=", "-fdebug-prefix-map="].map(|option| {
         let mut flag = OsString::from(option);
         flag.push(directory);
@@ -201,7 +268,7 @@ pub(super) fn prefix_maps(directory: &Path, name: &str) -> [OsString; 2] {
 }
 
 /// A word quoted for a shell.
-pub(super) fn shell_word(word: &OsStr) -> OsString {
+pub(crate) fn shell_word(word: &OsStr) -> OsString {
     let mut quoted = vec![b'\''];
     for byte in word.as_bytes() {
         match byte {
@@ -214,7 +281,7 @@ pub(super) fn shell_word(word: &OsStr) -> OsString {
 }
 
 /// A word quoted for a shell inside a makefile.
-pub(super) fn makefile_word(word: &OsStr) -> OsString {
+pub(crate) fn makefile_word(word: &OsStr) -> OsString {
     let quoted = shell_word(word);
     let parts: Vec<&[u8]> = quoted.as_bytes().split(|byte| *byte == b'$').collect();
     OsString::from_vec(parts.join(b"$$".as_slice()))

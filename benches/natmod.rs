@@ -1,0 +1,169 @@
+//! The matrix of native modules beside plain makes: one after the other, and four at once with a quarter of
+//! the processors each, as the established GitHub Action runs them, in copies of the module's directory.
+//!
+//! `MPB_MICROPYTHON` names the tree, `MPB_PYTHON` the Python with pyelftools and ar. Timed are the
+//! architectures that this machine can build all of the examples for. All commands are child processes, timed
+//! in turn.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const EXAMPLES: [&str; 9] = [
+    "deflate",
+    "features0",
+    "features1",
+    "features3",
+    "features4",
+    "framebuf",
+    "heapq",
+    "random",
+    "re",
+];
+
+/// How often everything is timed; the median counts.
+const ROUNDS: usize = 5;
+
+struct Bench {
+    tree: PathBuf,
+    python: PathBuf,
+    archs: Vec<String>,
+    work: TempDir,
+}
+
+impl Bench {
+    fn find() -> Option<Bench> {
+        let variable = |name| std::env::var_os(name).map(PathBuf::from);
+        let (tree, python) = (variable("MPB_MICROPYTHON")?, variable("MPB_PYTHON")?);
+        let work = tempfile::tempdir().unwrap();
+        let mut bench = Bench { tree, python, archs: vec!["all".to_owned()], work };
+        for module in EXAMPLES {
+            // Some cells may fail.
+            let _ = bench.natmod(module, &[]).status().unwrap();
+            let record = std::fs::read(bench.out(module).join("natmod.json")).unwrap();
+            let record: Value = serde_json::from_slice(&record).unwrap();
+            let built = record["files"].as_array().unwrap().iter();
+            let built: Vec<String> =
+                built.map(|file| file["arch"].as_str().unwrap().to_owned()).collect();
+            if bench.archs == ["all"] {
+                bench.archs = built;
+            } else {
+                bench.archs.retain(|arch| built.contains(arch));
+            }
+        }
+        Some(bench)
+    }
+
+    fn out(&self, module: &str) -> PathBuf {
+        self.work.path().join("ours").join(module)
+    }
+
+    fn natmod(&self, module: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        command.args(["--quiet", "natmod"]).args(more).arg(self.example(module));
+        command.arg("--micropython").arg(&self.tree).arg("--out").arg(self.out(module));
+        command.arg("--python").arg(&self.python).args(["--arch", &self.archs.join(",")]);
+        command.env("MICROPYTHON_BUILDER_CACHE", self.work.path().join("cache"));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// Our command for all architectures of some modules, one run after the other.
+    fn ours(&self, modules: &[&str], more: &[&str]) {
+        for module in modules {
+            self.run(&mut self.natmod(module, more));
+        }
+    }
+
+    /// Makes in copies of their own, so many at once, each with so many jobs.
+    fn makes(&self, modules: &[&str], at_once: usize, jobs: usize) {
+        for module in modules {
+            let queue: Mutex<VecDeque<&str>> =
+                Mutex::new(self.archs.iter().map(String::as_str).collect());
+            std::thread::scope(|scope| {
+                for _ in 0..at_once {
+                    scope.spawn(|| {
+                        while let Some(arch) = { queue.lock().unwrap().pop_front() } {
+                            self.make(module, arch, jobs);
+                        }
+                    });
+                }
+            });
+        }
+    }
+
+    fn make(&self, module: &str, arch: &str, jobs: usize) {
+        let copy = tempfile::tempdir_in(self.work.path()).unwrap();
+        let directory = copy.path().join("module");
+        self.run(Command::new("cp").arg("-r").arg(self.example(module)).arg(&directory));
+        let mut make = Command::new("make");
+        make.current_dir(&directory).arg(format!("-j{jobs}"));
+        make.arg(format!("ARCH={arch}")).arg(format!("MPY_DIR={}", self.tree.display()));
+        make.arg(format!("PYTHON={}", self.python.display()));
+        self.run(make.env("PYTHONDONTWRITEBYTECODE", "1"));
+    }
+
+    fn example(&self, module: &str) -> PathBuf {
+        self.tree.join("examples/natmod").join(module)
+    }
+
+    fn run(&self, command: &mut Command) {
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(command.status().unwrap().success(), "{command:?}");
+    }
+
+    fn compare(&self, what: &str, modules: &[&str]) {
+        let processors = std::thread::available_parallelism().map_or(1, |number| number.get());
+        let quarter = (processors / 4).max(1);
+        let mut times: [Vec<f64>; 5] = Default::default();
+        for _ in 0..ROUNDS {
+            let _ = std::fs::remove_dir_all(self.work.path().join("cache"));
+            let runs: [&dyn Fn(); 5] = [
+                &|| self.ours(modules, &[]),
+                &|| self.ours(modules, &["--rebuild"]),
+                &|| self.ours(modules, &[]),
+                &|| self.makes(modules, 1, processors),
+                &|| self.makes(modules, 4, quarter),
+            ];
+            for (run, times) in runs.into_iter().zip(&mut times) {
+                let start = Instant::now();
+                run();
+                times.push(start.elapsed().as_secs_f64());
+            }
+        }
+        let medians = times.map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            times[times.len() / 2]
+        });
+        let peer = medians[4];
+        println!(
+            "\n{what}, {} architectures, {processors} processors, median of {ROUNDS}:",
+            self.archs.len()
+        );
+        let names = [
+            "ours, for the first time",
+            "ours, built again",
+            "ours, nothing changed",
+            "one make after another",
+            "four makes at once",
+        ];
+        for (name, median) in names.into_iter().zip(medians) {
+            println!("  {name:<24}  {median:7.2} s  {:5.2} of four makes at once", median / peer);
+        }
+    }
+}
+
+fn main() {
+    let Some(bench) = Bench::find() else {
+        eprintln!("skipped: MPB_MICROPYTHON and MPB_PYTHON are not set");
+        return;
+    };
+    bench.compare("one module (re)", &["re"]);
+    bench.compare("all examples", &EXAMPLES);
+}

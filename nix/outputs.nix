@@ -1,0 +1,68 @@
+# The flake's outputs, from the library.
+{ self, nixpkgs }:
+let
+  inherit (nixpkgs) lib;
+  mkLib = import ./lib.nix;
+  systems = [ "x86_64-linux" "aarch64-linux" "x86_64-darwin" "aarch64-darwin" ];
+  forAllSystems = lib.genAttrs systems;
+  pkgsFor = forAllSystems (system: import nixpkgs { inherit system; });
+  libFor = forAllSystems (system: mkLib pkgsFor.${system});
+
+  packagesOf = library:
+    let
+      of = lib.flip lib.mapAttrs library.aliases;
+      esp32 = lib.filterAttrs (_: target: target.port == "esp32") library.aliases;
+    in
+    {
+      default = library.helper;
+      micropython-builder = library.helper;
+    }
+    // of (name: _: library.${name}.buildMicroPythonFirmware { })
+    // lib.mapAttrs' (name: _: lib.nameValuePair "flash-${name}" (library.${name}.flashMicroPythonFirmware { })) esp32;
+
+  app = description: program: { type = "app"; inherit program; meta = { inherit description; }; };
+
+  appsOf = library:
+    let runnable = lib.filterAttrs (_: target: target.port != "esp32") library.aliases; in
+    {
+      default = app "The helper" "${library.helper}/bin/micropython-builder";
+    }
+    // lib.mapAttrs'
+      (name: target: lib.nameValuePair "run-${name}" (
+        app "MicroPython for ${target.name}" "${library.${name}.runMicroPythonFirmware { }}/bin/run-micropython"
+      ))
+      runnable;
+
+  # What this version can build, of every port.
+  supportedOf = library: lib.mapAttrs
+    (port: lib.filterAttrs (name: _: library.boards.${port}.${name}.isSupported))
+    (lib.filterAttrs (port: boards: lib.any (it: it.isSupported) (lib.attrValues library.boards.${port})) library.firmware);
+in
+{
+  inherit mkLib;
+  lib = libFor;
+
+  packages = forAllSystems (system: packagesOf libFor.${system});
+  legacyPackages = forAllSystems (system: { inherit (libFor.${system}) firmware; });
+  apps = forAllSystems (system: appsOf libFor.${system});
+  checks = forAllSystems (system: import ./checks.nix { pkgs = pkgsFor.${system}; library = libFor.${system}; });
+  devShells = forAllSystems (system: import ./devShells.nix { pkgs = pkgsFor.${system}; library = libFor.${system}; });
+  formatter = forAllSystems (system: pkgsFor.${system}.nixpkgs-fmt);
+
+  overlays.default = final: prev: {
+    micropython-builder = final.micropythonBuilderLib.helper;
+    micropythonBuilderLib = mkLib final;
+  };
+
+  templates.default = {
+    path = ../examples/project;
+    description = "MicroPython firmware of your own: frozen modules, a C module, a flash program";
+  };
+
+  # The board matrix, for Hydra and for `nix build .#hydraJobs.firmware.x86_64-linux.esp32.UM_TINYS3`.
+  hydraJobs = {
+    firmware = lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] (system: supportedOf libFor.${system});
+    helper = forAllSystems (system: libFor.${system}.helper);
+    checks = lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] (system: self.checks.${system});
+  };
+}

@@ -1,0 +1,293 @@
+//! Why the make of a native module failed, and what mends it: what MicroPython's linker
+//! (`tools/mpy_ld.py`) refuses is explained in the terms of the user's sources.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use object::read::archive::ArchiveFile;
+use object::{Object, ObjectSection, ObjectSymbol};
+
+use super::release::Release;
+use super::{Arch, toolchain};
+use crate::doctor;
+use crate::error::Error;
+use crate::upstream::make::Make;
+
+/// The addresses of the ESP8266's ROM functions, in a MicroPython tree.
+const ESP8266_ROM: &str = "ports/esp8266/boards/eagle.rom.addr.v6.ld";
+
+/// How many symbols are named in one message.
+const SHOWN: usize = 8;
+
+/// Where a make failed.
+pub(super) struct Scene<'a> {
+    pub make: &'a Make,
+    pub log: &'a Path,
+    pub release: &'a Release,
+    pub arch: Arch,
+}
+
+impl Scene<'_> {
+    /// The error with hints that fit it.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        let log = fs::read(self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let undefined = after(&log, "undefined symbol: ");
+        if !undefined.is_empty() {
+            return self.undefined(&undefined);
+        }
+        for (marker, explain) in [
+            (" non-empty", Scene::data as fn(&Self, &Path) -> Option<Error>),
+            (": fixed relocation to bss", Scene::bss),
+        ] {
+            let line =
+                log.lines().find(|line| line.starts_with("LinkError:") && line.contains(marker));
+            let object = line.and_then(object_of);
+            if let Some(explained) = object.and_then(|object| explain(self, &object)) {
+                return explained;
+            }
+        }
+        self.hint(error, &log)
+    }
+
+    fn hint(&self, error: Error, log: &str) -> Error {
+        let message = error.message().to_owned();
+        if message.contains("No rule to make target") && message.contains("../") {
+            return error.hint(
+                "the Makefile uses files outside its own directory: name a directory that contains \
+                 them all with --root",
+            );
+        }
+        if log.contains("pip install ar") {
+            return error.hint("linking libraries takes the Python module ar: `pip install ar`, or name a Python that has it with --python");
+        }
+        let header = message.contains(".h: No such file or directory");
+        if header && let Some(capability) = toolchain::capability(self.arch) {
+            return match doctor::install_command(capability) {
+                Some(command) => {
+                    error.hint(format!("`{command}` installs the C library's headers"))
+                }
+                None => error,
+            };
+        }
+        error
+    }
+
+    /// Says which library or option has the symbols that are undefined.
+    fn undefined(&self, lines: &[&str]) -> Error {
+        let symbols: BTreeSet<&str> = lines.iter().copied().collect();
+        let names = list(&symbols);
+        let mut error = Error::build(match symbols.len() {
+            1 => format!("undefined symbol: {names}"),
+            _ => format!("undefined symbols: {names}"),
+        });
+        let mut left = symbols.clone();
+        let runtime = self.release.knows_variable("LINK_RUNTIME");
+        for (library, is_runtime) in self.libraries() {
+            let found = defined_in(&library, &left);
+            if found.is_empty() {
+                continue;
+            }
+            let name = library.file_name().unwrap_or_default().to_string_lossy();
+            let has = format!("{name} has {}", list(&found));
+            error = match (is_runtime, runtime) {
+                (true, true) => error.hint(format!(
+                    "{has}: give --link-runtime, or set `LINK_RUNTIME = 1` in the Makefile"
+                )),
+                (true, false) => error.hint(format!(
+                    "{has}, and MicroPython {} cannot link libraries into modules; v1.25.0 and later \
+                     can",
+                    self.release.source.version
+                )),
+                (false, _) => error.hint(format!(
+                    "{has}, which modules are not linked with: bring a function of your own, or use \
+                     what py/dynruntime.h offers"
+                )),
+            };
+            left.retain(|symbol| !found.contains(symbol));
+        }
+        if self.arch == Arch::Xtensa {
+            let rom = self.release.source.path.join(ESP8266_ROM);
+            let script = fs::read_to_string(&rom).unwrap_or_default();
+            let known =
+                |symbol: &&str| script.split(|c: char| !is_word(c)).any(|word| word == *symbol);
+            let found: BTreeSet<&str> = symbols.iter().copied().filter(known).collect();
+            if !found.is_empty() {
+                error = error.hint(format!(
+                    "the ESP8266's ROM has {}: give --externs {}",
+                    list(&found),
+                    rom.display()
+                ));
+                left.retain(|symbol| !found.contains(symbol));
+            }
+        }
+        if left.is_empty() {
+            return error;
+        }
+        error.hint(format!(
+            "no library of the toolchain has {}: is a file missing from SRC, or a name misspelt? \
+             Modules may use what py/dynruntime.h declares, and their own functions",
+            list(&left)
+        ))
+    }
+
+    /// The toolchain's libraries, and whether LINK_RUNTIME links them.
+    fn libraries(&self) -> Vec<(PathBuf, bool)> {
+        const MARK: &str = "mpb-libraries";
+        let question = format!(
+            "mpb-libraries: ; @:$(info {MARK} $(shell $(CROSS)gcc $(CFLAGS) --print-libgcc-file-name \
+             2>/dev/null) $(shell $(CROSS)gcc $(CFLAGS) --print-file-name=libm.a 2>/dev/null) \
+             $(shell $(CROSS)gcc $(CFLAGS) --print-file-name=libc.a 2>/dev/null))"
+        );
+        let answer = self.make.ask(&question, MARK).unwrap_or_default();
+        let paths = answer.lines().find_map(|line| line.strip_prefix(MARK)).unwrap_or_default();
+        paths
+            .split_whitespace()
+            .zip([true, true, false])
+            .map(|(path, is)| (path.into(), is))
+            .collect()
+    }
+
+    /// Says which variables a module has that begin with a value, which the format has no place for.
+    fn data(&self, object: &Path) -> Option<Error> {
+        let variables = self.variables(object, ".data")?;
+        Some(
+            Error::build(format!(
+                "native modules cannot have variables that begin with a value: {}",
+                variables.join(", ")
+            ))
+            .hint("make them const, or set their values in mpy_init"),
+        )
+    }
+
+    /// Says which static variables a module has, on an architecture whose modules cannot.
+    fn bss(&self, object: &Path) -> Option<Error> {
+        let variables = self.variables(object, ".bss")?;
+        Some(
+            Error::build(format!(
+                "native modules for {} cannot have static variables: {}",
+                self.arch,
+                variables.join(", ")
+            ))
+            .hint("remove `static` from their declarations"),
+        )
+    }
+
+    /// The variables that an object file has in sections of a kind, and where they are declared.
+    fn variables(&self, object: &Path, section: &str) -> Option<Vec<String>> {
+        let path = self.make.directory.join(object);
+        let bytes = fs::read(&path).ok()?;
+        let file = object::File::parse(bytes.as_slice()).ok()?;
+        let in_section = |symbol: &object::Symbol<'_, '_>| {
+            let found = symbol.section_index().and_then(|index| file.section_by_index(index).ok());
+            symbol.size() > 0
+                && found.is_some_and(|found| {
+                    found.name().is_ok_and(|name| {
+                        name.starts_with(section) && !name.starts_with(".data.rel.ro")
+                    })
+                })
+        };
+        let source = self.source(object);
+        let mut found = Vec::new();
+        for symbol in file.symbols().filter(in_section) {
+            // The compiler numbers variables that are static in a function.
+            let name = symbol.name().ok()?.split('.').next()?.to_owned();
+            let place = source.as_ref().map(|(path, text)| match line_of(text, &name) {
+                Some(line) => format!(" ({}:{line})", path.display()),
+                None => format!(" ({})", path.display()),
+            });
+            found.push(format!("{name}{}", place.unwrap_or_default()));
+        }
+        found.dedup();
+        (!found.is_empty()).then_some(found)
+    }
+
+    /// The source that an object file was compiled from: its name in the user's directory, and its text.
+    fn source(&self, object: &Path) -> Option<(PathBuf, String)> {
+        let below = object.strip_prefix("build").ok()?.with_extension("c");
+        let bytes = fs::read(self.make.directory.join(&below)).ok()?;
+        Some((below, String::from_utf8_lossy(&bytes).into_owned()))
+    }
+}
+
+/// What stands after a marker in each line that has it.
+fn after<'a>(log: &'a str, marker: &str) -> Vec<&'a str> {
+    log.lines().filter_map(|line| Some(line.split_once(marker)?.1.trim())).collect()
+}
+
+/// The object file that a message of the linker names: `LinkError: build/x.o: …`.
+fn object_of(line: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(line.strip_prefix("LinkError: ")?.split(": ").next()?))
+}
+
+fn list(names: &BTreeSet<&str>) -> String {
+    let shown: Vec<&str> = names.iter().copied().take(SHOWN).collect();
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => shown.join(", "),
+        Some(more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Those of the symbols that a static library has. A library that cannot be read has none: nothing is
+/// explained by it.
+fn defined_in<'a>(library: &Path, symbols: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+    let bytes = fs::read(library).unwrap_or_default();
+    match ArchiveFile::parse(bytes.as_slice()) {
+        Ok(archive) => in_index(&archive, symbols).unwrap_or_default(),
+        // glibc's libm.a is a script that names the libraries: `GROUP ( /usr/lib/libm-2.36.a … )`.
+        Err(_) => String::from_utf8_lossy(&bytes)
+            .split_whitespace()
+            .filter(|word| word.ends_with(".a") && Path::new(word) != library)
+            .flat_map(|word| defined_in(Path::new(word), symbols))
+            .collect(),
+    }
+}
+
+fn in_index<'a>(
+    archive: &ArchiveFile<'_>,
+    symbols: &BTreeSet<&'a str>,
+) -> Option<BTreeSet<&'a str>> {
+    let index = archive.symbols().ok()??;
+    let names: BTreeSet<&[u8]> =
+        index.filter_map(|symbol| symbol.ok().map(|symbol| symbol.name())).collect();
+    Some(symbols.iter().copied().filter(|symbol| names.contains(symbol.as_bytes())).collect())
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// The line, counted from one, in which a variable is declared.
+fn line_of(text: &str, name: &str) -> Option<usize> {
+    let declares = |line: &str| {
+        line.match_indices(name).any(|(at, _)| {
+            let (before, after) = (line.get(..at), line.get(at + name.len()..));
+            let alone = before.is_some_and(|before| before.ends_with(|c: char| !is_word(c)));
+            let next = after.map(str::trim_start).and_then(|after| after.chars().next());
+            alone && next.is_some_and(|next| matches!(next, '=' | '[' | ';' | ','))
+        })
+    };
+    text.lines().position(declares).map(|index| index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declarations_are_found() {
+        let text = "#include <x.h>\nint counter_of(int);\nstatic int counter = 3;\n";
+        assert_eq!(line_of(text, "counter"), Some(3));
+        assert_eq!(line_of("int table [2] = {1, 2};", "table"), Some(1));
+        assert_eq!(line_of(text, "other"), None);
+    }
+
+    #[test]
+    fn the_linkers_messages_are_read() {
+        let line = "LinkError: build/x.o: .data non-empty";
+        assert_eq!(object_of(line), Some("build/x.o".into()));
+        let log = "a.o: undefined symbol: f\nb.o: undefined symbol: g\n";
+        assert_eq!(after(log, "undefined symbol: "), ["f", "g"]);
+    }
+}

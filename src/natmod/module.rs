@@ -1,0 +1,180 @@
+//! The user's module: a directory with upstream's kind of Makefile, and what that Makefile says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::release::DYNRUNTIME;
+use super::{Arch, record};
+use crate::error::{Error, Result};
+use crate::pins::Sha256Hash;
+use crate::source::nar_hash;
+use crate::upstream::copy::copy_tree;
+use crate::upstream::make::Make;
+
+/// The name of the makefile. Upstream's rules name it, too.
+const MAKEFILE: &str = "Makefile";
+
+/// What is never a source: version control, caches, and what `make` itself leaves behind.
+const NOT_SOURCES: &[&str] = &[".git", ".mpy_ld_cache", "__pycache__", "node_modules"];
+
+/// A copy of the user's sources that no edit changes any more.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    directory: PathBuf,
+    /// From the copy's root to the directory with the Makefile.
+    below: PathBuf,
+    identity: Sha256Hash,
+}
+
+impl Snapshot {
+    /// Copies the module in `module` with all of `root`, which contains it. `out` is where the results
+    /// go: it is no part of the sources, even if it lies among them.
+    ///
+    /// # Errors
+    /// When there is no Makefile, or something cannot be copied.
+    pub(super) fn take(module: &Path, root: &Path, out: &Path, to: &Path) -> Result<Snapshot> {
+        let canonical =
+            |path: &Path| path.canonicalize().map_err(|error| Error::io("open", path, &error));
+        let (module, root) = (canonical(module)?, canonical(root)?);
+        if !module.join(MAKEFILE).is_file() {
+            return Err(no_makefile(&module));
+        }
+        let below = module.strip_prefix(&root).map_err(|_| {
+            Error::usage(format!("{} is not below {}", module.display(), root.display()))
+                .hint("--root names a directory that contains the module's")
+        })?;
+        let results = Results::at(out)?;
+        copy_tree(&root, to, |path| {
+            let name = path.file_name().unwrap_or_default();
+            // Objects of an earlier make by hand would be taken for up to date.
+            let built = path.parent() == Some(below) && name == "build";
+            !built && !NOT_SOURCES.iter().any(|not| name == *not) && !results.hold(&root.join(path))
+        })?;
+        let identity = nar_hash(to)?;
+        Ok(Snapshot { directory: to.to_owned(), below: below.to_owned(), identity })
+    }
+
+    /// A hash of all the sources, and of where the Makefile is among them.
+    pub(super) fn identity(&self) -> (Sha256Hash, &Path) {
+        (self.identity, &self.below)
+    }
+
+    /// Makes a copy to build in, and returns the directory in it that holds the Makefile.
+    ///
+    /// # Errors
+    /// When something cannot be copied.
+    pub(super) fn copy_to(&self, cell: &Path) -> Result<PathBuf> {
+        copy_tree(&self.directory, cell, |_| true)?;
+        Ok(cell.join(&self.below))
+    }
+
+    /// From the directory with the Makefile to the directory that holds the copy.
+    pub(super) fn way_out(&self) -> String {
+        "../".repeat(self.below.components().count() + 1)
+    }
+}
+
+fn no_makefile(module: &Path) -> Error {
+    let error = Error::input(format!("{} has no {MAKEFILE}", module.display()));
+    let entries = fs::read_dir(module).into_iter().flatten().flatten();
+    let mut inside = entries.map(|entry| entry.path()).filter(|path| path.join(MAKEFILE).is_file());
+    match inside.next() {
+        Some(other) => error.hint(format!("{} has one", other.display())),
+        None => error.hint(
+            "a native module is a directory with a Makefile that sets MOD and SRC and includes \
+             $(MPY_DIR)/py/dynruntime.mk; MicroPython's examples/natmod has some",
+        ),
+    }
+}
+
+/// Where results go, and what lies beside them while they are made.
+struct Results {
+    parent: PathBuf,
+    name: String,
+}
+
+impl Results {
+    fn at(out: &Path) -> Result<Results> {
+        let (parent, name) = crate::publish::parent_and_name(out)?;
+        let parent = parent.canonicalize().unwrap_or(parent);
+        Ok(Results { parent, name: name.to_string_lossy().into_owned() })
+    }
+
+    fn hold(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let staging = || {
+            name.strip_prefix('.')
+                .and_then(|rest| rest.strip_prefix(self.name.as_str()))
+                .is_some_and(|rest| rest.starts_with(".new-"))
+        };
+        path.parent() == Some(&self.parent)
+            && (name == self.name.as_str() && path.join(record::FILE_NAME).is_file()
+                || name.strip_suffix(".logs") == Some(&self.name)
+                || staging())
+    }
+}
+
+/// What a Makefile says of the module for one architecture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The name of the file that is built, without `.mpy`.
+    pub built: String,
+    /// Whether Python is compiled into it.
+    pub has_python: bool,
+}
+
+impl Facts {
+    /// Asks the Makefile.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated, names no module, or does not include upstream's rules.
+    pub(super) fn ask(make: &Make) -> Result<Facts> {
+        const MARK: &str = "mpb-fact";
+        let question = [
+            ("MOD", "$(MOD)"),
+            ("MAKEFILES", "$(MAKEFILE_LIST)"),
+            ("PYTHON", "$(SRC_MPY)$(filter %.py,$(SRC))"),
+        ]
+        .map(|(name, value)| format!("$(info {MARK} {name} {value})"))
+        .concat();
+        let output = make.ask(&format!("mpb-facts: ; @:{question}"), "mpb-facts")?;
+        let value = |name: &str| {
+            let prefix = format!("{MARK} {name} ");
+            output.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_default().trim()
+        };
+        if !value("MAKEFILES").split_whitespace().any(|file| file.ends_with(DYNRUNTIME)) {
+            return Err(Error::input(format!("the Makefile does not include {DYNRUNTIME}"))
+                .hint("end it with `include $(MPY_DIR)/py/dynruntime.mk`"));
+        }
+        let built = value("MOD");
+        if built.is_empty() {
+            return Err(Error::input("the Makefile does not set MOD, the module's name")
+                .hint("set it before the include, for example `MOD = mymodule`"));
+        }
+        if built.contains(['/', ' ']) || built.starts_with('.') {
+            return Err(Error::input(format!(
+                "the Makefile's MOD is {built:?}, expected one plain name"
+            )));
+        }
+        Ok(Facts { built: built.to_owned(), has_python: !value("PYTHON").is_empty() })
+    }
+}
+
+/// The module's name. Upstream's own examples are named for the architecture, too (`re_x64`).
+pub(super) fn name(built: &str, arch: Arch) -> &str {
+    let plain = built.strip_suffix(arch.name()).and_then(|rest| rest.strip_suffix(['_', '-']));
+    plain.filter(|name| !name.is_empty()).unwrap_or(built)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_architecture_is_no_part_of_the_name() {
+        assert_eq!(name("re_x64", Arch::X64), "re");
+        assert_eq!(name("re_x64", Arch::X86), "re_x64");
+        assert_eq!(name("x64", Arch::X64), "x64");
+        assert_eq!(name("features0", Arch::Armv6m), "features0");
+    }
+}

@@ -1,0 +1,134 @@
+//! Putting a finished directory where the user wants it, whole or not at all.
+//!
+//! Such a directory holds a record, a JSON file of a name that says what it is: by it a later run knows
+//! that it may be replaced.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// A directory beside the output that becomes it in one step. Dropped before, nothing has happened.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    directory: tempfile::TempDir,
+}
+
+/// Checks that a path may become a directory with such a record: it is not there, empty, or one already.
+///
+/// # Errors
+/// When something else is there.
+pub(crate) fn check(out: &Path, record: &str) -> Result<()> {
+    let entries = match fs::read_dir(out) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("write to", out, &error)),
+    };
+    if entries.count() == 0 || out.join(record).is_file() {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{} holds other files, and what is built would replace it",
+        out.display()
+    ))
+    .hint(format!(
+        "give --out a directory that is new, empty, or has a {record} of an earlier build"
+    )))
+}
+
+/// Checks that a path may become a directory of symbols: it is not there, or holds nothing else.
+///
+/// # Errors
+/// When something else is there.
+pub(crate) fn check_symbols(out: &Path) -> Result<()> {
+    let entries = match fs::read_dir(out) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("write to", out, &error)),
+    };
+    let ours = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| {
+            let path = entry.path();
+            path.extension().is_some_and(|it| it == "elf" || it == "map")
+        })
+    };
+    if entries.into_iter().all(ours) {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{} holds other files than ELF files and maps, and would be replaced",
+        out.display()
+    ))
+    .hint("give --symbols a directory that is new, or an earlier one"))
+}
+
+impl Staging {
+    /// A new, empty directory beside `out`.
+    pub(crate) fn beside(out: &Path) -> Result<Staging> {
+        let (parent, name) = parent_and_name(out)?;
+        let mut prefix = std::ffi::OsString::from(".");
+        prefix.push(name);
+        prefix.push(".new-");
+        let directory = tempfile::Builder::new()
+            .prefix(&prefix)
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir_in(&parent)
+            .map_err(|error| Error::io("create a directory in", &parent, &error))?;
+        Ok(Staging { directory })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes the record under its name and makes the directory `out`, in place of what was there.
+    pub(crate) fn publish(self, name: &str, record: &impl Serialize, out: &Path) -> Result<()> {
+        let path = self.path().join(name);
+        let mut text = serde_json::to_string_pretty(record)
+            .map_err(|error| Error::internal(format!("cannot write the record: {error}")))?;
+        text.push('\n');
+        fs::write(&path, text).map_err(|error| Error::io("write", &path, &error))?;
+        check(out, name)?;
+        self.replace(out)
+    }
+
+    /// Makes the directory `out`, in place of what was there.
+    pub(crate) fn replace(self, out: &Path) -> Result<()> {
+        let fail = |error: io::Error| Error::io("create", out, &error);
+        if !out.exists() {
+            fs::rename(self.path(), out).map_err(fail)?;
+            let _ = self.directory.keep();
+            return Ok(());
+        }
+        match renameat_with(CWD, self.path(), CWD, out, RenameFlags::EXCHANGE) {
+            // Dropping `self` now removes what was at `out`.
+            Ok(()) => Ok(()),
+            // File systems without an exchange: for a moment there is nothing at `out`.
+            Err(_) => {
+                fs::remove_dir_all(out).map_err(fail)?;
+                fs::rename(self.path(), out).map_err(fail)?;
+                let _ = self.directory.keep();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The directory that holds `out`, absolute, and `out`'s own name.
+pub(crate) fn parent_and_name(out: &Path) -> Result<(PathBuf, &OsStr)> {
+    let absolute = std::path::absolute(out).map_err(|error| Error::io("resolve", out, &error))?;
+    match (absolute.parent(), out.components().next_back()) {
+        (Some(parent), Some(Component::Normal(name))) => Ok((parent.to_owned(), name)),
+        _ => Err(Error::usage(format!(
+            "--out {} does not name a directory that can be made",
+            out.display()
+        ))
+        .hint("give a directory by its name, for example `--out out`")),
+    }
+}

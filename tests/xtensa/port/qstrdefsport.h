@@ -1,0 +1,1 @@
+// No names besides those that sources use.
