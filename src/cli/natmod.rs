@@ -67,7 +67,7 @@ pub(super) struct Arguments {
     /// Stop at the first module that cannot be built, and write nothing
     #[arg(long, overrides_with = "keep_going")]
     fail_fast: bool,
-    /// Build all that can be built [default]
+    /// Build all that can be built (the default)
     #[arg(long)]
     keep_going: bool,
     /// Build again what was built before

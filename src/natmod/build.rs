@@ -67,7 +67,7 @@ pub struct Outcome {
 /// `fail_fast` the first failure is the result, and `request.out` stays as it was.
 ///
 /// # Errors
-/// [`Kind::Input`] and [`Kind::Usage`] for anything wrong in the request as a whole.
+/// `Kind::Input` and `Kind::Usage` for anything wrong in the request as a whole.
 pub fn build(request: &Request, report: &dyn Report) -> Result<Outcome> {
     publish::check(&request.out, record::FILE_NAME)?;
     request.options.check(&request.archs)?;

@@ -87,7 +87,7 @@ pub fn preprocess_files(
 /// Merges `.mpy` files into one; says how many bytes that has.
 ///
 /// # Errors
-/// As [`merge`], and when a file cannot be read or written.
+/// As [`merge()`], and when a file cannot be read or written.
 pub fn merge_files(files: &[PathBuf], out: &Path) -> Result<usize> {
     let merged = merge(&read_all(files)?)?;
     write_whole(out, &merged)?;
