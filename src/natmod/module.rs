@@ -129,24 +129,12 @@ impl Facts {
     /// # Errors
     /// When it cannot be evaluated, names no module, or does not include upstream's rules.
     pub(super) fn ask(make: &Make) -> Result<Facts> {
-        const MARK: &str = "mpb-fact";
-        let question = [
-            ("MOD", "$(MOD)"),
-            ("MAKEFILES", "$(MAKEFILE_LIST)"),
-            ("PYTHON", "$(SRC_MPY)$(filter %.py,$(SRC))"),
-        ]
-        .map(|(name, value)| format!("$(info {MARK} {name} {value})"))
-        .concat();
-        let output = make.ask(&format!("mpb-facts: ; @:{question}"), "mpb-facts")?;
-        let value = |name: &str| {
-            let prefix = format!("{MARK} {name} ");
-            output.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_default().trim()
-        };
-        if !value("MAKEFILES").split_whitespace().any(|file| file.ends_with(DYNRUNTIME)) {
+        let [built, makefiles, python] =
+            make.values(["$(MOD)", "$(MAKEFILE_LIST)", "$(SRC_MPY)$(filter %.py,$(SRC))"])?;
+        if !makefiles.split_whitespace().any(|file| file.ends_with(DYNRUNTIME)) {
             return Err(Error::input(format!("the Makefile does not include {DYNRUNTIME}"))
                 .hint("end it with `include $(MPY_DIR)/py/dynruntime.mk`"));
         }
-        let built = value("MOD");
         if built.is_empty() {
             return Err(Error::input("the Makefile does not set MOD, the module's name")
                 .hint("set it before the include, for example `MOD = mymodule`"));
@@ -156,7 +144,7 @@ impl Facts {
                 "the Makefile's MOD is {built:?}, expected one plain name"
             )));
         }
-        Ok(Facts { built: built.to_owned(), has_python: !value("PYTHON").is_empty() })
+        Ok(Facts { built, has_python: !python.is_empty() })
     }
 }
 

@@ -75,25 +75,32 @@ impl Make {
     /// # Errors
     /// When the makefile cannot be evaluated: its own message is shown.
     pub(crate) fn facts(&self) -> Result<Facts> {
-        const MARK: &str = "mpb-fact";
-        let question = [
-            ("paths", "$(OBJ) $(INC) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(LIB) $(LIBS)"),
-            ("compiler", "$(CC)"),
-            ("emulator", "$(QEMU_SYSTEM) $(QEMU_ARGS)"),
-        ]
-        .map(|(name, value)| format!("$(info {MARK} {name} {value})"))
-        .concat();
-        let output = self.ask(&format!("mpb-facts: ; @:{question}"), "mpb-facts")?;
-        let words = |name: &str| -> Vec<String> {
-            let prefix = format!("{MARK} {name} ");
-            let line = output.lines().find_map(|line| line.strip_prefix(&prefix));
-            line.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
-        };
-        Ok(Facts {
-            paths: words("paths"),
-            compiler: words("compiler").join(" "),
-            emulator: words("emulator"),
-        })
+        let values = self.values([
+            "$(OBJ) $(INC) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(LIB) $(LIBS)",
+            "$(CC)",
+            "$(QEMU_SYSTEM) $(QEMU_ARGS)",
+        ])?;
+        let [paths, compiler, emulator] = values
+            .map(|value| value.split_whitespace().map(str::to_owned).collect::<Vec<String>>());
+        Ok(Facts { paths, compiler: compiler.join(" "), emulator })
+    }
+
+    /// Evaluates expressions within the makefile and returns what they are there, each on one line.
+    ///
+    /// # Errors
+    /// As [`Make::ask`].
+    pub(crate) fn values<const N: usize>(&self, expressions: [&str; N]) -> Result<[String; N]> {
+        const MARK: &str = "mpb-value";
+        let question: String =
+            (0..).zip(expressions).fold(String::new(), |question, (number, it)| {
+                question + &format!("$(info {MARK} {number} {it})")
+            });
+        let output = self.ask(&format!("mpb-values: ; @:{question}"), "mpb-values")?;
+        Ok(std::array::from_fn(|number| {
+            let prefix = format!("{MARK} {number} ");
+            let value = output.lines().find_map(|line| line.strip_prefix(&prefix));
+            value.unwrap_or_default().trim().to_owned()
+        }))
     }
 
     /// Evaluates an extra rule of ours within the makefile and returns what it prints.
