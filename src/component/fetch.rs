@@ -10,7 +10,7 @@ use super::registry::{Registry, local_file};
 use super::tree;
 use super::upload;
 use crate::error::{Error, Kind, Result};
-use crate::pins::{GitTree, Upload};
+use crate::pins::{GitTree, Sha256Hash, Upload};
 use crate::report::Report;
 use crate::source::{Layout, Limits, remove, unpack};
 
@@ -169,7 +169,7 @@ impl Fetcher<'_> {
             }
             return unpack(&path, into, layout, self.limits).map_err(|error| error.context(url));
         }
-        let key = super::hash::sha256(url.as_bytes()).to_hex();
+        let key = Sha256Hash::of(url.as_bytes()).to_hex();
         let part = self.directory.join(format!("{}.part", key.get(..32).unwrap_or(&key)));
         for attempt in 0..2 {
             let found = self.registry.download(url, &part, what, MAX_ARCHIVE, self.report)?;

@@ -41,13 +41,6 @@ impl ComponentHash {
     }
 }
 
-/// The hash of bytes.
-pub(super) fn sha256(bytes: &[u8]) -> Sha256Hash {
-    let mut hasher = Hasher::default();
-    hasher.update(bytes);
-    hasher.finish()
-}
-
 /// The hash of a component's directory, as the component manager computes it: with the files its
 /// manifest includes and excludes, and, for what comes straight from a git repository, without what
 /// is left out of every component.

@@ -9,6 +9,7 @@ use super::condition::{Condition, Situation};
 use super::version::{Spec, Version};
 use super::{name, yaml};
 use crate::error::{Error, Result};
+use crate::pins::Sha256Hash;
 
 /// The name of the file.
 pub const FILE_NAME: &str = "idf_component.yml";
@@ -209,7 +210,7 @@ fn hash_object(value: &Value) -> String {
             }
         }
     }
-    super::hash::sha256(ascii.as_bytes()).to_hex()
+    Sha256Hash::of(ascii.as_bytes()).to_hex()
 }
 
 impl Files {

@@ -119,5 +119,5 @@ pub fn unchecked_lock(micropython: &Path, target: &str) -> Result<UpstreamLock> 
     let path = micropython.join(LOCKS).join(format!("{PREFIX}{target}"));
     let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, &error))?;
     let lock = Lock::parse(&bytes, &path.display().to_string())?;
-    Ok(UpstreamLock { path, sha256: super::hash::sha256(&bytes), lock })
+    Ok(UpstreamLock { path, sha256: Sha256Hash::of(&bytes), lock })
 }

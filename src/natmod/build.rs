@@ -15,7 +15,7 @@ use super::run::{Done, Good, Run, logs};
 use super::store::{self, Finished};
 use super::toolchain::Choice;
 use crate::error::{Error, Result};
-use crate::pins::Hasher;
+use crate::pins::Sha256Hash;
 use crate::publish::{self, Staging};
 use crate::report::Report;
 
@@ -192,14 +192,12 @@ fn write(request: &Request, cell: &Cell<'_>, good: &Good, directory: &Path) -> R
     let path = format!("{stem}-{}.mpy", cell.name());
     let to = directory.join(&path);
     fs::write(&to, bytes).map_err(|error| Error::io("write", &to, &error))?;
-    let mut hasher = Hasher::default();
-    hasher.update(bytes);
     Ok(File {
         path,
         module: about.module.clone(),
         cell: cell.record(),
         toolchain: good.compiler.clone(),
         size: bytes.len() as u64,
-        sha256: hasher.finish().to_hex(),
+        sha256: Sha256Hash::of(bytes).to_hex(),
     })
 }

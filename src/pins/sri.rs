@@ -31,6 +31,13 @@ impl Sha256Hash {
         Sha256Hash(bytes)
     }
 
+    /// The hash of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::default();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
     /// The hash of a file's content ("flat", as `nix hash file`), read in pieces.
     ///
     /// # Errors
@@ -214,9 +221,7 @@ mod tests {
     const IN_BASE32: &str = "00xyyr3fi8l6hb839bv3f7yb86yjv7xi1cgh1xnhipym4asvb4aq";
 
     fn hello() -> Sha256Hash {
-        let mut hasher = Hasher::default();
-        hasher.update(b"hello\n");
-        hasher.finish()
+        Sha256Hash::of(b"hello\n")
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::declaration::{Declaration, Declarator, Reading, declarations};
 use super::lexer::{Fault, Kind};
 use super::specifier::Specifiers;
 use super::stored::Uses;
-use crate::pins::Hasher;
+use crate::pins::{Hasher, Sha256Hash};
 
 /// Types that cannot hold an address, whatever their initializer says.
 const SMALL_TYPES: &[&[u8]] = &[
@@ -242,9 +242,7 @@ impl Judge<'_, '_> {
 
     /// Eight hexadecimal digits that no other object of this name has.
     fn unique(&self, name: &str, at: usize) -> String {
-        let mut hasher = Hasher::default();
-        hasher.update(format!("{} {name} {at}", self.digest).as_bytes());
-        let mut hex = hasher.finish().to_hex();
+        let mut hex = Sha256Hash::of(format!("{} {name} {at}", self.digest).as_bytes()).to_hex();
         hex.truncate(8);
         hex
     }
