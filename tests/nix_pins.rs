@@ -1,4 +1,4 @@
-//! The pins that only the flake reads: they fit each other, and are written as the others are.
+//! The files of pins: all are written in one way, and those that only the flake reads fit each other.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -25,7 +25,9 @@ fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
 
 #[test]
 fn files_are_sorted_and_indented_so_that_a_change_shows_as_what_it_is() {
-    for name in ["pins/esp-idf.json", "pins/python.json"] {
+    let files = ["esp-idf", "micropython", "python", "toolchains"];
+    for name in files.map(|name| format!("pins/{name}.json")) {
+        let name = name.as_str();
         // A map that sorts its keys, and whatever is in it.
         fn sorted(value: &Value) -> Value {
             match value {

@@ -166,8 +166,6 @@ impl MicroPython {
 mod tests {
     use std::collections::HashMap;
 
-    use serde_json::Value;
-
     use super::*;
 
     const TEXT: &str = include_str!("../../nix/pins/micropython.json");
@@ -217,23 +215,6 @@ mod tests {
         for suite in [&pins.debian.default.debian, &pins.debian.default.ubuntu] {
             assert!(pins.debian.suites.contains_key(suite), "{suite}");
         }
-    }
-
-    #[test]
-    fn the_file_is_written_in_one_way_only() {
-        fn sorted(value: Value) -> Value {
-            match value {
-                Value::Object(map) => {
-                    let map: BTreeMap<String, Value> =
-                        map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
-                    serde_json::to_value(map).unwrap()
-                }
-                other => other,
-            }
-        }
-        let value: Value = serde_json::from_str(TEXT).unwrap();
-        let expected = serde_json::to_string_pretty(&sorted(value)).unwrap() + "\n";
-        assert_eq!(TEXT, expected);
     }
 
     #[test]
