@@ -25,11 +25,7 @@ pub(crate) struct Staging {
 /// # Errors
 /// When something else is there.
 pub(crate) fn check(out: &Path, record: &str) -> Result<()> {
-    let entries = match fs::read_dir(out) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io("write to", out, &error)),
-    };
+    let Some(entries) = entries(out)? else { return Ok(()) };
     if entries.count() == 0 || out.join(record).is_file() {
         return Ok(());
     }
@@ -47,18 +43,14 @@ pub(crate) fn check(out: &Path, record: &str) -> Result<()> {
 /// # Errors
 /// When something else is there.
 pub(crate) fn check_symbols(out: &Path) -> Result<()> {
-    let entries = match fs::read_dir(out) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io("write to", out, &error)),
-    };
+    let Some(mut entries) = entries(out)? else { return Ok(()) };
     let ours = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| {
             let path = entry.path();
             path.extension().is_some_and(|it| it == "elf" || it == "map")
         })
     };
-    if entries.into_iter().all(ours) {
+    if entries.all(ours) {
         return Ok(());
     }
     Err(Error::input(format!(
@@ -66,6 +58,15 @@ pub(crate) fn check_symbols(out: &Path) -> Result<()> {
         out.display()
     ))
     .hint("give --symbols a directory that is new, or an earlier one"))
+}
+
+/// What is in a directory, or `None` where there is nothing.
+fn entries(directory: &Path) -> Result<Option<fs::ReadDir>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => Ok(Some(entries)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("write to", directory, &error)),
+    }
 }
 
 impl Staging {

@@ -48,6 +48,15 @@ fn real() -> Option<Real> {
     })
 }
 
+/// What the tests here need, or none, with a word on what is missing.
+fn runnable() -> Option<Real> {
+    let real = real();
+    if real.is_none() {
+        eprintln!("not run: MPB_ESP_IDF and its companions name no ESP-IDF (docs/esp32.md)");
+    }
+    real.filter(|_| require("unshare"))
+}
+
 /// The image parts lie at their offsets in `firmware.bin`, and 0xff between them.
 fn check_image(out: &Path, record: &Value) {
     let files = record["files"].as_array().unwrap();
@@ -136,13 +145,7 @@ fn build_hello(real: &Real, out: &Path) -> Command {
 
 #[test]
 fn a_build_that_begins_with_a_saved_one_gives_the_same_and_compiles_little() {
-    let Some(real) = real() else {
-        eprintln!("not run: MPB_ESP_IDF and its companions name no ESP-IDF (docs/esp32.md)");
-        return;
-    };
-    if !require("unshare") {
-        return;
-    }
+    let Some(real) = runnable() else { return };
     let directory = tempfile::tempdir().unwrap();
     let place = |name: &str| directory.path().join(name);
     let saved = place("stock.tar.zst");
@@ -174,13 +177,7 @@ fn a_build_that_begins_with_a_saved_one_gives_the_same_and_compiles_little() {
 
 #[test]
 fn a_real_board_is_built_without_a_network_and_answers() {
-    let Some(real) = real() else {
-        eprintln!("not run: MPB_ESP_IDF and its companions name no ESP-IDF (docs/esp32.md)");
-        return;
-    };
-    if !require("unshare") {
-        return;
-    }
+    let Some(real) = runnable() else { return };
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("out");
     let printed = succeed(build_hello(&real, &out).args(["--keep-build", "--json"]));
