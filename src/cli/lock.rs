@@ -31,9 +31,11 @@ use crate::report::Report;
         the registry.\n\n\
         The file is what ESP-IDF's component manager 2.x writes itself (format 2.0.0).",
     after_help = "Examples:\n  \
-        micropython-builder lock --micropython micropython-1.28.0 --target esp32c3 --idf-version 5.4.2 --out dependencies.lock.esp32c3\n      \
+        micropython-builder lock --micropython mp --target esp32c3 --idf-version 5.4.2 \\\n      \
+        --out dependencies.lock.esp32c3\n      \
         for the same components with another ESP-IDF\n  \
-        micropython-builder lock --micropython mp --idf esp-idf --target esp32,esp32s3 --manifest modules/idf_component.yml --out locks\n      \
+        micropython-builder lock --micropython mp --idf esp-idf --target esp32,esp32s3 \\\n      \
+        --manifest modules/idf_component.yml --out locks\n      \
         with what user C modules need; locks/dependencies.lock.esp32 and …esp32s3\n  \
         micropython-builder lock --micropython mp --idf esp-idf --target esp32 --check --out locks\n      \
         says whether a lock file is still right"

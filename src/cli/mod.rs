@@ -2,11 +2,13 @@
 
 mod boards;
 mod build;
+mod completions;
 mod doctor;
 mod hash;
 mod image;
 mod inspect;
 mod lock;
+mod manual;
 mod natmod;
 mod natmod_link;
 mod output;
@@ -82,6 +84,7 @@ enum Command {
     Boards(boards::Arguments),
     /// Build firmware for a board
     Build(Box<build::Arguments>),
+    Completions(completions::Arguments),
     /// Say what is installed, what is missing for what, and how to get it
     Doctor(doctor::Arguments),
     /// Print the NAR hash of a file or directory, as `nix hash path` does
@@ -99,6 +102,7 @@ enum Command {
     /// verified. A file that is cut off or damaged is described as far as it goes, with what is wrong.
     Inspect(inspect::Arguments),
     Lock(lock::Arguments),
+    Manual(manual::Arguments),
     /// Build native modules (.mpy) from C for any architecture and .mpy version
     Natmod(Box<natmod::Arguments>),
     Rewrite(rewrite::Arguments),
@@ -126,11 +130,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Command::Boards(arguments) => boards::run(&arguments, &output),
         Command::Build(arguments) => build::run(&arguments, &output),
+        Command::Completions(arguments) => completions::run(&arguments, &output),
         Command::Doctor(arguments) => doctor::run(&arguments, &output),
         Command::Hash(arguments) => hash::run(&arguments, &output),
         Command::Image(arguments) => image::run(&arguments, &output),
         Command::Inspect(arguments) => inspect::run(&arguments, &output),
         Command::Lock(arguments) => lock::run(&arguments, &output),
+        Command::Manual(arguments) => manual::run(&arguments, &output),
         Command::Natmod(arguments) => natmod::run(&arguments, &output),
         Command::Rewrite(arguments) => rewrite::run(&arguments, &output),
         Command::NatmodLink(arguments) => natmod_link::run(&arguments, &output),

@@ -25,11 +25,13 @@ Examples:
       for every architecture, .mpy version 6.3
   micropython-builder natmod src --arch x64,armv6m,xtensawin --mpy-version all
   micropython-builder natmod src --micropython ~/micropython --arch rv32imc --arch-flags zba
-  micropython-builder natmod src --toolchain xtensawin=pinned --toolchain armv7m=/opt/arm/bin/arm-none-eabi-
+  micropython-builder natmod src --toolchain xtensawin=pinned \\
+      --toolchain armv7m=/opt/arm/bin/arm-none-eabi-
 
-DIR holds upstream's kind of Makefile: it sets MOD and SRC and includes $(MPY_DIR)/py/dynruntime.mk. It is
-copied, never written to. What is built is named MODULE-mpyVERSION-ARCH.mpy and listed in natmod.json.
-A module is not built again while its sources, options, MicroPython and compiler stay the same.
+DIR holds upstream's kind of Makefile: it sets MOD and SRC and includes $(MPY_DIR)/py/dynruntime.mk.
+It is copied, never written to. What is built is named MODULE-mpyVERSION-ARCH.mpy and listed in
+natmod.json. A module is not built again while its sources, options, MicroPython and compiler stay the
+same.
 
 Exit code 4 says that a module could not be built (the others were), 3 that a compiler is missing.")]
 pub(super) struct Arguments {

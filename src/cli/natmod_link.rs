@@ -29,10 +29,12 @@ use crate::source::{Request, Sources};
         MPY_LD='micropython-builder natmod-link --micropython $(MPY_DIR)' \\\n      \
         MPY_TOOL='micropython-builder natmod-link'\n      \
         builds a native module with upstream's makefiles and this linker\n  \
-        micropython-builder natmod-link --micropython v1.28.0 --arch armv6m --preprocess -o mod.config.h a.c b.c\n      \
+        micropython-builder natmod-link --micropython v1.28.0 --arch armv6m --preprocess \\\n      \
+        -o mod.config.h a.c b.c\n      \
         writes the header with the names (MP_QSTR_…) that the C files mention\n  \
         micropython-builder natmod-link --micropython v1.28.0 --arch armv6m --qstrs mod.config.h \\\n      \
-        -l $(arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb --print-libgcc-file-name) -o mod.native.mpy a.o b.o\n      \
+        -l $(arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb --print-libgcc-file-name) \\\n      \
+        -o mod.native.mpy a.o b.o\n      \
         links, with what the code needs of the compiler's runtime\n  \
         micropython-builder natmod-link --merge -o mod.mpy mod.native.mpy more.mpy\n      \
         merges the module with Python files that mpy-cross compiled for its architecture"

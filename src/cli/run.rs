@@ -28,9 +28,9 @@ const TIMEOUT: u64 = 60;
 #[command(after_help = "\
 Firmware of the qemu port runs in the emulator that its record names, firmware of the unix port as a
 program of this machine. Firmware for an ESP32, ESP32-C3 or ESP32-S3 runs in Espressif's QEMU, from a
-copy of its flash that is gone afterwards. What the Python prints goes to standard output as it arrives, its traceback
-to standard error. The exit code is 6 when it raises, ends with sys.exit and another value than 0,
-crashes or takes too long.
+copy of its flash that is gone afterwards. What the Python prints goes to standard output as it
+arrives, its traceback to standard error. The exit code is 6 when it raises, ends with sys.exit and
+another value than 0, crashes or takes too long.
 
 Without --exec and --script: on a terminal an interactive session, which Ctrl-] ends (Ctrl-D for the
 unix port); otherwise the program is read from standard input.

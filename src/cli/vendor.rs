@@ -26,8 +26,8 @@ use crate::source;
         IDF_COMPONENT_REGISTRY_URL, IDF_COMPONENT_STORAGE_URL, IDF_COMPONENT_LOCAL_STORAGE_URL and \
         IDF_COMPONENT_API_TIMEOUT mean what they mean to ESP-IDF's component manager.",
     after_help = "Examples:\n  \
-        micropython-builder vendor --micropython micropython-1.28.0 --target esp32c3 --out managed_components\n      \
-        the components that MicroPython 1.28.0 locks for the ESP32-C3\n  \
+        micropython-builder vendor --micropython mp --target esp32c3 --out managed_components\n      \
+        the components that the MicroPython in mp locks for the ESP32-C3\n  \
         micropython-builder vendor --lock dependencies.lock.esp32s3 --out managed_components\n      \
         those of a lock file of your own; `micropython-builder lock` makes one\n  \
         micropython-builder vendor --pinned espressif/mdns@1.1.0 --out managed_components\n      \
