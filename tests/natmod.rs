@@ -103,6 +103,28 @@ fn the_same_inputs_give_the_same_bytes_and_are_not_built_again() {
 }
 
 #[test]
+fn both_linkers_give_the_same_bytes_and_only_one_needs_python() {
+    let Some(tools) = Tools::find() else { return };
+    let extra = "def thrice(x):\n    return 3 * x\n";
+    let module = module(&[("mymodule.c", &twice_plus_one()), ("extra.py", extra)]);
+    let (top, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let build = |linker: &str, python: &Path| {
+        let out = top.path().join(linker);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        command.arg("natmod").arg(module.path()).arg("--micropython").arg(&tools.tree);
+        command.arg("--out").arg(&out).args(["--linker", linker, "--arch", "x64,x86", "--python"]);
+        own_cache(&mut command, cache.path());
+        assert!(!stderr(&succeeds(command.arg(python))).contains("unchanged"), "{linker}");
+        let record = record(&out);
+        assert_eq!(record["linker"], linker);
+        record["files"].as_array().unwrap().clone()
+    };
+    let own = build("own", Path::new("/usr/bin/false"));
+    assert_eq!(own.len(), 2);
+    assert_eq!(build("upstream", &tools.python), own);
+}
+
+#[test]
 fn results_are_no_sources() {
     let Some(tools) = Tools::find() else { return };
     let module = module(&[("mymodule.c", &twice_plus_one())]);
@@ -173,6 +195,9 @@ struct Bad<'a> {
     exit: i32,
     says: &'a [&'a str],
 }
+
+/// For this machine's architecture, with MicroPython's linker.
+const UPSTREAM: &[&str] = &["--arch", "x64", "--linker", "upstream"];
 
 const GOOD_MAKEFILE: &str = "MOD = m\nSRC = m.c\ninclude $(MPY_DIR)/py/dynruntime.mk\n";
 
@@ -261,21 +286,24 @@ fn bad_input_gets_an_answer_that_helps() {
             what: "a symbol that is nowhere",
             code: answering("int misspelt(int);", "misspelt(n)"),
             exit: 4,
-            says: &["undefined symbol: misspelt", "a name misspelt?"],
+            says: &[
+                "undefined symbol misspelt, used in build/m.o, function answer",
+                "a file that defines misspelt is missing: add it to SRC",
+            ],
             ..Bad::default()
         },
         Bad {
             what: "a symbol of libm",
             code: answering("double cbrt(double);", "(int)cbrt(n)"),
             exit: 4,
-            says: &["undefined symbol: cbrt", "libm", "--link-runtime"],
+            says: &["undefined symbol cbrt, used in build/m.o", "libm", "--link-runtime"],
             ..Bad::default()
         },
         Bad {
             what: "a symbol of libc",
             code: answering("int puts(const char *);", "puts(\"x\")"),
             exit: 4,
-            says: &["undefined symbol: puts", "libc.a has puts"],
+            says: &["undefined symbol puts, used in build/m.o", "libc.a has puts"],
             ..Bad::default()
         },
         Bad {
@@ -288,6 +316,38 @@ fn bad_input_gets_an_answer_that_helps() {
         Bad {
             what: "a static variable",
             code: answering("static int seen[20];", "seen[n] += n"),
+            exit: 4,
+            says: &["cannot have static variables: seen (m.c:2)", "remove `static`"],
+            ..Bad::default()
+        },
+        Bad {
+            what: "the same for MicroPython's linker: a symbol of libm",
+            code: answering("double cbrt(double);", "(int)cbrt(n)"),
+            arguments: UPSTREAM,
+            exit: 4,
+            says: &["undefined symbol cbrt", "libm", "--link-runtime"],
+            ..Bad::default()
+        },
+        Bad {
+            what: "a symbol that is nowhere",
+            code: answering("int misspelt(int);", "misspelt(n)"),
+            arguments: UPSTREAM,
+            exit: 4,
+            says: &["undefined symbol misspelt", "a name misspelt?"],
+            ..Bad::default()
+        },
+        Bad {
+            what: "a variable with a value",
+            code: answering("// counter\nint counter = 3;", "counter += n"),
+            arguments: UPSTREAM,
+            exit: 4,
+            says: &["cannot have variables that begin with a value: counter (m.c:3)", "mpy_init"],
+            ..Bad::default()
+        },
+        Bad {
+            what: "a static variable",
+            code: answering("static int seen[20];", "seen[n] += n"),
+            arguments: UPSTREAM,
             exit: 4,
             says: &["cannot have static variables: seen (m.c:2)", "remove `static`"],
             ..Bad::default()
@@ -331,8 +391,20 @@ fn bad_input_gets_an_answer_that_helps() {
         },
         Bad {
             what: "a Python without pyelftools",
-            arguments: &["--arch", "x64", "--rebuild", "--python", "/usr/bin/false"],
-            says: &["has no module elftools", "pip install pyelftools"],
+            arguments: &[
+                "--arch",
+                "x64",
+                "--linker",
+                "upstream",
+                "--rebuild",
+                "--python",
+                "/usr/bin/false",
+            ],
+            says: &[
+                "has no module elftools",
+                "pip install pyelftools",
+                "own linker needs no Python",
+            ],
             ..Bad::default()
         },
         Bad {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 
 use super::output::{self, Output};
@@ -83,7 +84,10 @@ struct BuildArguments {
     /// PATH), or `pinned` for the archive that is pinned; may be repeated
     #[arg(long = "toolchain", value_name = "ARCH=PREFIX|pinned", value_parser = toolchain)]
     toolchains: Vec<(Arch, Choice)>,
-    /// The Python that runs MicroPython's tools
+    /// What makes a .mpy file of object files
+    #[arg(long, value_name = "WHICH", value_enum, default_value = "own")]
+    linker: Linker,
+    /// The Python that runs MicroPython's linker, where that links
     #[arg(long, value_name = "FILE", default_value = "python3")]
     python: PathBuf,
     /// The target to make instead of the Makefile's first
@@ -104,6 +108,26 @@ struct BuildArguments {
     /// A linker script with the addresses of a ROM's functions
     #[arg(long, value_name = "FILE")]
     externs: Option<PathBuf>,
+}
+
+/// What links.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Linker {
+    /// This program (natmod-link): right where MicroPython's is wrong, fast, and without Python
+    Own,
+    /// MicroPython's tools/mpy_ld.py, which needs the Python modules pyelftools and, for libraries, ar
+    Upstream,
+}
+
+impl Linker {
+    fn library(self) -> Result<natmod::Linker> {
+        match self {
+            Linker::Own => std::env::current_exe().map(natmod::Linker::Own).map_err(|error| {
+                Error::internal(format!("cannot tell where this program is: {error}"))
+            }),
+            Linker::Upstream => Ok(natmod::Linker::Upstream),
+        }
+    }
 }
 
 fn arch_names() -> PossibleValuesParser {
@@ -148,6 +172,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
         archs: arguments.archs(),
         toolchains: build.toolchains.iter().cloned().collect::<BTreeMap<_, _>>(),
         options: Options {
+            linker: build.linker.library()?,
             make_target: build.make_target.clone(),
             make_arguments: build.make_arguments.clone(),
             mpy_cross_arguments: build.mpy_cross_arguments.clone(),

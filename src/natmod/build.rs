@@ -93,6 +93,7 @@ pub fn build(request: &Request, report: &dyn Report) -> Result<Outcome> {
         workspace: &workspace_path,
         snapshot: &snapshot,
         options: &request.options,
+        options_identity: request.options.identity()?,
         python: &request.python,
         caches: &caches,
         time_limit: request.time_limit,
@@ -153,8 +154,14 @@ fn publish(
     results: Vec<Done<'_>>,
     not_supported: Vec<NotSupported>,
 ) -> Result<Outcome> {
-    let mut record =
-        Record { schema: record::SCHEMA, files: Vec::new(), not_supported, failed: Vec::new() };
+    let linker = request.options.linker.name().to_owned();
+    let mut record = Record {
+        schema: record::SCHEMA,
+        linker,
+        files: Vec::new(),
+        not_supported,
+        failed: Vec::new(),
+    };
     let (mut faults, mut unchanged) = (Vec::new(), 0);
     let parent = publish::parent_and_name(&request.out)?.0;
     fs::create_dir_all(&parent).map_err(|error| Error::io("create", &parent, &error))?;

@@ -14,13 +14,13 @@ use super::options::Options;
 use super::release::Release;
 use super::store::{About, Finished};
 use super::toolchain::Toolchain;
-use super::{Arch, Header, MpyVersion, diagnosis, record};
+use super::{Arch, Header, Linker, MpyVersion, diagnosis, record};
 use crate::error::{Error, Result};
-use crate::pins::Hasher;
+use crate::pins::{Hasher, Sha256Hash};
 use crate::upstream::make::{Make, makefile_word, reproducible_environment};
 
 /// Changed whenever the same inputs give other bytes than before.
-const KEY_VERSION: &str = "native module 1";
+const KEY_VERSION: &str = "native module 2";
 
 /// A cell of the matrix.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub(super) struct Site<'a> {
     pub workspace: &'a Path,
     pub snapshot: &'a Snapshot,
     pub options: &'a Options,
+    /// A hash of all in the options that decides the bytes.
+    pub options_identity: Sha256Hash,
     /// The Python that runs MicroPython's tools.
     pub python: &'a Path,
     /// Where Python and MicroPython's linker keep what they need again, for all builds.
@@ -69,10 +71,7 @@ pub(super) struct Prepared<'a> {
 
 impl Site<'_> {
     /// A hash of all that decides what a cell becomes.
-    ///
-    /// # Errors
-    /// When a file that was given cannot be read.
-    pub(super) fn key(&self, cell: &Cell<'_>, toolchain: &Toolchain) -> Result<String> {
+    pub(super) fn key(&self, cell: &Cell<'_>, toolchain: &Toolchain) -> String {
         let mut hasher = Hasher::default();
         let (sources, below) = self.snapshot.identity();
         hasher.update(KEY_VERSION.as_bytes());
@@ -81,8 +80,8 @@ impl Site<'_> {
         hasher.update(cell.release.identity().as_bytes());
         hasher.update(cell.arch.name().as_bytes());
         hasher.update(toolchain.identity.as_bytes());
-        self.options.hash(&mut hasher)?;
-        Ok(hasher.finish().to_hex())
+        hasher.update(self.options_identity.as_bytes());
+        hasher.finish().to_hex()
     }
 
     /// Where the sources of a release lie, seen from the workspace.
@@ -145,7 +144,9 @@ impl Site<'_> {
     ) -> Result<Prepared<'a>> {
         let top = self.workspace.join("cells").join(cell.name());
         let directory = self.snapshot.copy_to(&top)?;
-        link(&self.linker_cache(), &directory.join(".mpy_ld_cache"))?;
+        if self.options.linker == Linker::Upstream {
+            link(&self.linker_cache(), &directory.join(".mpy_ld_cache"))?;
+        }
         // Out of the directory with the Makefile, and out of cells/<name>.
         let way_out = format!("{}../", self.snapshot.way_out());
         let mut variables: Vec<OsString> = vec![
@@ -170,6 +171,8 @@ impl Site<'_> {
         let make = Make { directory, variables, environment };
         let facts = Facts::ask(&make)?;
         let log = self.log(&cell);
+        fs::write(&log, format!("{}\n", self.options.linker.described()))
+            .map_err(|error| Error::io("write", &log, &error))?;
         Ok(Prepared { cell, facts, make, log })
     }
 
@@ -182,7 +185,8 @@ impl Site<'_> {
         let target = self.options.make_target.as_deref();
         make.run_beside(others, target, log, Instant::now() + self.time_limit).map_err(
             |error| {
-                diagnosis::Scene { make, log, release: cell.release, arch: cell.arch }
+                let linker = &self.options.linker;
+                diagnosis::Scene { make, log, release: cell.release, arch: cell.arch, linker }
                     .explain(error)
             },
         )?;

@@ -16,6 +16,8 @@ pub const SCHEMA: u32 = 1;
 pub struct Record {
     /// Always [`SCHEMA`].
     pub schema: u32,
+    /// What linked the files: `own`, this program, or `upstream`, MicroPython's `tools/mpy_ld.py`.
+    pub linker: String,
     /// The files.
     pub files: Vec<File>,
     /// What was asked for and does not exist upstream.
