@@ -14,6 +14,7 @@ use super::output::{self, Output};
 use super::{Jobs, progress::Progress};
 use crate::error::{Error, Kind, Result};
 use crate::natmod::{self, Arch, Choice, MpyVersion, Options, Outcome, Request, Source};
+use crate::rewrite;
 use crate::source::{self, Origin, Sources};
 
 /// What stands for all architectures or versions.
@@ -87,6 +88,10 @@ struct BuildArguments {
     /// What makes a .mpy file of object files
     #[arg(long, value_name = "WHICH", value_enum, default_value = "own")]
     linker: Linker,
+    /// When to give static const objects sections of their own, in the copy that is built; auto: where
+    /// the linker would take one file's for another's, which is upstream's on xtensa and xtensawin
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    static_const: StaticConst,
     /// The Python that runs MicroPython's linker, where that links
     #[arg(long, value_name = "FILE", default_value = "python3")]
     python: PathBuf,
@@ -117,6 +122,24 @@ enum Linker {
     Own,
     /// MicroPython's tools/mpy_ld.py, which needs the Python modules pyelftools and, for libraries, ar
     Upstream,
+}
+
+/// When sources are rewritten.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StaticConst {
+    Auto,
+    On,
+    Off,
+}
+
+impl From<StaticConst> for rewrite::StaticConst {
+    fn from(chosen: StaticConst) -> Self {
+        match chosen {
+            StaticConst::Auto => rewrite::StaticConst::Auto,
+            StaticConst::On => rewrite::StaticConst::On,
+            StaticConst::Off => rewrite::StaticConst::Off,
+        }
+    }
 }
 
 impl Linker {
@@ -173,6 +196,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
         toolchains: build.toolchains.iter().cloned().collect::<BTreeMap<_, _>>(),
         options: Options {
             linker: build.linker.library()?,
+            static_const: build.static_const.into(),
             make_target: build.make_target.clone(),
             make_arguments: build.make_arguments.clone(),
             mpy_cross_arguments: build.mpy_cross_arguments.clone(),

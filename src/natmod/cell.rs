@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jobserver::Client;
 
 use super::header::HeaderError;
-use super::module::{self, Facts, Snapshot};
+use super::module::{self, Facts, Rewritten, Snapshot};
 use super::options::Options;
 use super::release::Release;
 use super::store::{About, Finished};
@@ -51,6 +51,8 @@ pub(super) struct Site<'a> {
     /// The directory that all builds happen in.
     pub workspace: &'a Path,
     pub snapshot: &'a Snapshot,
+    /// What is built instead where [`Options::rewrites`] says so, if that is something else.
+    pub rewritten: Option<&'a Rewritten>,
     pub options: &'a Options,
     /// A hash of all in the options that decides the bytes.
     pub options_identity: Sha256Hash,
@@ -69,11 +71,20 @@ pub(super) struct Prepared<'a> {
     log: PathBuf,
 }
 
-impl Site<'_> {
+impl<'s> Site<'s> {
+    /// The rewritten sources, if a cell is built from these.
+    pub(super) fn rewritten(&self, arch: Arch) -> Option<&'s Rewritten> {
+        self.rewritten.filter(|_| self.options.rewrites(arch))
+    }
+
+    fn snapshot(&self, arch: Arch) -> &'s Snapshot {
+        self.rewritten(arch).map_or(self.snapshot, |rewritten| &rewritten.snapshot)
+    }
+
     /// A hash of all that decides what a cell becomes.
     pub(super) fn key(&self, cell: &Cell<'_>, toolchain: &Toolchain) -> String {
         let mut hasher = Hasher::default();
-        let (sources, below) = self.snapshot.identity();
+        let (sources, below) = self.snapshot(cell.arch).identity();
         hasher.update(KEY_VERSION.as_bytes());
         hasher.update(sources.as_bytes());
         hasher.update(below.as_os_str().as_encoded_bytes());
@@ -143,7 +154,7 @@ impl Site<'_> {
         toolchain: &Toolchain,
     ) -> Result<Prepared<'a>> {
         let top = self.workspace.join("cells").join(cell.name());
-        let directory = self.snapshot.copy_to(&top)?;
+        let directory = self.snapshot(cell.arch).copy_to(&top)?;
         if self.options.linker == Linker::Upstream {
             link(&self.linker_cache(), &directory.join(".mpy_ld_cache"))?;
         }
@@ -171,9 +182,16 @@ impl Site<'_> {
         let make = Make { directory, variables, environment };
         let facts = Facts::ask(&make)?;
         let log = self.log(&cell);
-        fs::write(&log, format!("{}\n", self.options.linker.described()))
+        fs::write(&log, self.preface(cell.arch))
             .map_err(|error| Error::io("write", &log, &error))?;
         Ok(Prepared { cell, facts, make, log })
+    }
+
+    /// What a log says before make says anything.
+    fn preface(&self, arch: Arch) -> String {
+        let mut lines = vec![self.options.linker.described().to_owned()];
+        lines.extend(self.rewritten(arch).into_iter().flat_map(|it| it.changes.lines()));
+        lines.join("\n") + "\n"
     }
 
     /// Builds a cell.

@@ -8,6 +8,7 @@ use super::{Arch, Linker};
 use crate::error::{Error, Result};
 use crate::pins::Sha256Hash;
 use crate::report::Report;
+use crate::rewrite::StaticConst;
 use crate::upstream::make;
 
 /// Variables that options of ours set.
@@ -34,6 +35,8 @@ const WITH_FLAGS: &[Arch] = &[Arch::Rv32imc];
 pub struct Options {
     /// What links.
     pub linker: Linker,
+    /// When sources are rewritten.
+    pub static_const: StaticConst,
     /// The target to make instead of the default one.
     pub make_target: Option<String>,
     /// Variables, each `NAME=VALUE`.
@@ -85,6 +88,11 @@ impl Options {
                 ));
             }
         }
+    }
+
+    /// Whether the sources are rewritten for an architecture.
+    pub(super) fn rewrites(&self, arch: Arch) -> bool {
+        self.static_const.applies(self.linker.mixes_up_constants(arch))
     }
 
     /// The variables for a makefile. `externs` is where the file of symbols lies, seen from it.
