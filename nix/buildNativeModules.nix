@@ -37,6 +37,8 @@ let
     mpyVersions = { type = listOf string; default = [ "6.3" ]; };
     micropython = { type = nullOr (someOf pinned); default = given.micropython or null; };
     root = { type = nullOr place; default = null; };
+    linker = { type = string; default = "own"; };
+    staticConstRewrite = { type = nullOr boolean; default = null; };
     outputName = { type = nullOr string; default = null; };
     makeTarget = { type = nullOr string; default = null; };
     makeArguments = { type = attrsOf string; default = { }; };
@@ -60,10 +62,12 @@ let
         else toolchains.forArch arch;
       repeat = option: values: concatMap (value: [ option "${value}" ]) values;
       maybe = option: value: optionals (value != null) [ option "${value}" ];
-      python = python3.withPackages (packages: [ packages.pyelftools ] ++ optional it.linkRuntime packages.ar);
+      # Upstream's linker is Python; without it, Python only helps to build mpy-cross.
+      python = if it.linker == "upstream" then python3.withPackages (packages: [ packages.pyelftools ] ++ optional it.linkRuntime packages.ar) else python3;
       label = if it.name != null then it.name else if it.outputName != null then it.outputName else "native-module";
     in
     if unknown != [ ] then fail "there is no architecture \"${head unknown}\" of native modules" (oneOf (head unknown) all)
+    else if !elem it.linker [ "own" "upstream" ] then fail "there is no linker \"${it.linker}\"" (oneOf it.linker [ "own" "upstream" ])
     else if it.archs == [ ] then fail "archs is empty: there is nothing to build" [ "leave it away for all architectures" ]
     else if both then fail "micropython and mpyVersions both say what to build for" [ "give one of them" ]
     else if arguments.isWithoutMakefile it.src then
@@ -81,11 +85,12 @@ let
         dontConfigure = true;
         dontFixup = true;
         natmodArguments =
-          [ "${placeOf it.src}" "--arch" (concatStringsSep "," it.archs) "--python" "${python}/bin/python3" ]
+          [ "${placeOf it.src}" "--arch" (concatStringsSep "," it.archs) "--linker" it.linker "--python" "${python}/bin/python3" ]
           ++ repeat "--micropython" trees
           ++ repeat "--toolchain" (map
             (arch: let it = compiler arch; in "${arch}=${it.programs}/bin/${it.prefix}")
             it.archs)
+          ++ optionals (it.staticConstRewrite != null) [ "--static-const" (if it.staticConstRewrite then "on" else "off") ]
           ++ maybe "--root" (if it.root == null then null else placeOf it.root)
           ++ maybe "--output-name" it.outputName
           ++ maybe "--make-target" it.makeTarget

@@ -95,7 +95,7 @@ impl Action {
             Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/action"));
         command.arg("build").current_dir(self.directory.path());
         command.env("MPB_PROGRAM", env!("CARGO_BIN_EXE_micropython-builder"));
-        command.env("MPB_PYTHON", &self.tools.python).env("GITHUB_OUTPUT", &outputs);
+        command.env("GITHUB_OUTPUT", &outputs);
         command.env("SOURCE_DIR", "src").env("MICROPYTHON_VERSION", &self.tools.tree);
         command.env("MICROPYTHON_REPO", "https://github.com/micropython/micropython");
         let output = command.envs(inputs.iter().copied()).output().unwrap();

@@ -319,7 +319,7 @@ const WRONG: &[Wrong] = &[
             ".syntax unified\n.thumb\n.text\nfar: b.n target\n.space 4096\n.global target\n",
         ],
         message: "undefined symbol target, used in 1.o (.text+0x0)",
-        hint: "give the object file or library (-l) that defines target",
+        hint: "a file that defines target is missing: add it to SRC in the Makefile, or give its object file",
     },
 ];
 

@@ -1,4 +1,5 @@
-//! What `natmod-link` links, run: the answers of modules are those of the same C as a program.
+//! What `natmod` builds and links, run on every architecture: the answers of modules are those of the same C
+//! as a program of this machine.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod common;
@@ -6,18 +7,25 @@ mod common;
 mod firmware;
 #[path = "common/generated.rs"]
 mod generated;
-#[path = "common/linking.rs"]
-mod linking;
+#[path = "common/natmod.rs"]
+mod natmod;
 #[path = "common/oracle.rs"]
 mod oracle;
+#[path = "common/runners.rs"]
+mod runners;
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use common::require;
 use generated::Generated;
-use linking::{Module, Tools, compiler, run, tools};
+use natmod::{Tools, record, succeeds};
 use oracle::Dice;
+use runners::{
+    Module, RUNNERS, Runner, call0_prefix, on_every_architecture, run_with, xtensa_compilers,
+};
+use tempfile::TempDir;
 
 /// What upstream's linker gets wrong on Xtensa: two files with something at the same offsets of sections of
 /// the same names, and addresses behind the start of a symbol.
@@ -82,47 +90,114 @@ int32_t part_1(int32_t x) {
 }
 "#;
 
-/// A firmware, and the architectures whose modules it runs.
-const RUNNERS: [(&str, &[&str]); 3] =
-    [("unix", &["x64"]), ("MPS2_AN385", &["armv6m", "armv7m"]), ("VIRT_RV32", &["rv32imc"])];
+/// What every makefile begins with. Only ARMv6-M wants its compiler's runtime, for tables of jumps.
+const LINES: &str = "SRC = $(sort $(wildcard *.c))\nCFLAGS_EXTRA = -fwrapv\n\
+    ifeq ($(ARCH),armv6m)\nLINK_RUNTIME = 1\nendif\ninclude $(MPY_DIR)/py/dynruntime.mk\n";
 
-/// What a script prints on a firmware that has a directory's modules.
-fn answers(firmware: &Path, directory: &Path, script: &str) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
-    command.arg("run").arg(firmware).arg("--mount").arg(directory).args(["--exec", script]);
-    run(&mut command).trim().to_owned()
+/// Modules in directories of their own, built for all architectures.
+struct Built {
+    directory: TempDir,
+    /// The modules, and what each of them is to answer.
+    modules: Vec<(String, String)>,
 }
 
-fn check(tools: &Tools, generated: &Generated, what: &str) {
-    let expected = generated.answers();
-    let sources = generated.module();
-    for (board, archs) in RUNNERS {
-        let Some(firmware) = firmware::firmware(board) else { return };
-        for arch in archs {
-            if !common::require(compiler(arch)) {
-                return;
+impl Built {
+    /// Builds modules, with more options.
+    fn new(tools: &Tools, generated: &[Generated], options: &[&str]) -> Built {
+        let directory = tempfile::tempdir().unwrap();
+        let mut modules = Vec::new();
+        for (number, generated) in generated.iter().enumerate() {
+            let name = format!("made_up_{number}");
+            let sources = directory.path().join("sources").join(&name);
+            fs::create_dir_all(&sources).unwrap();
+            for (file, text) in generated.module() {
+                fs::write(sources.join(file), text).unwrap();
             }
-            let module = Module::generated("made_up", &sources, arch);
-            module.with_ours(tools, arch).unwrap();
-            let place = tempfile::tempdir().unwrap();
-            fs::copy(module.file(), place.path().join("made_up.mpy")).unwrap();
-            let found = answers(&firmware, place.path(), &Generated::script("made_up"));
-            assert_eq!(found, expected, "{what} on {board}, {arch}");
+            fs::write(sources.join("Makefile"), format!("MOD = {name}\n{LINES}")).unwrap();
+            let mut command = tools.natmod(&sources, &directory.path().join(&name));
+            command.arg("--toolchain").arg(format!("xtensa={}", call0_prefix().display()));
+            succeeds(command.args(options));
+            modules.push((name, generated.answers()));
         }
+        Built { directory, modules }
+    }
+
+    fn out(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// What the modules for an architecture answer, one line each; none if there are none.
+    fn answers(&self, tools: &Tools, arch: &str, runner: Runner) -> Option<Vec<String>> {
+        let (mut files, mut code): (Vec<Module>, _) = (Vec::new(), String::new());
+        for (name, _) in &self.modules {
+            let file = self.out(name).join(format!("{name}-mpy6.3-{arch}.mpy"));
+            files.push((name.clone(), file));
+            code.push_str(&Generated::script(name));
+            code.push('\n');
+        }
+        if !files.iter().all(|(_, file)| file.is_file()) {
+            return None;
+        }
+        let said = run_with(&tools.tree, runner, &files, &code);
+        Some(said.lines().map(|line| line.trim().to_owned()).collect())
+    }
+
+    fn right(&self) -> Vec<String> {
+        self.modules.iter().map(|(_, answers)| answers.clone()).collect()
     }
 }
 
-#[test]
-fn constants_of_several_files_are_each_files_own() {
-    let Some(tools) = tools() else { return };
-    check(&tools, &Generated::of(&[FIRST, SECOND]), "two files alike");
+/// The tools, if there is everything to build for and run all architectures.
+fn tools() -> Option<Tools> {
+    let there =
+        ["arm-none-eabi-gcc", "riscv64-unknown-elf-gcc", "qemu-xtensa"].into_iter().all(require);
+    Tools::find().filter(|_| there && xtensa_compilers())
 }
 
 #[test]
-fn generated_modules_answer_as_the_same_c_does() {
+fn modules_answer_as_the_same_c_does() {
     let Some(tools) = tools() else { return };
     let mut dice = Dice(14429);
-    for round in 0..6 {
-        check(&tools, &Generated::new(&mut dice), &format!("module {round}"));
+    let mut generated = vec![Generated::of(&[FIRST, SECOND])];
+    generated.extend((0..6).map(|_| Generated::new(&mut dice)));
+    let built = Built::new(&tools, &generated, &[]);
+    let absent = record(&built.out("made_up_0"))["not_supported"].as_array().unwrap().len();
+    let ran = AtomicUsize::new(0);
+    on_every_architecture(|arch, runner| {
+        let Some(answers) = built.answers(&tools, arch, runner) else { return };
+        assert_eq!(answers, built.right(), "{arch}");
+        ran.fetch_add(1, Ordering::Relaxed);
+    });
+    assert_eq!(ran.into_inner() + absent, RUNNERS.len());
+}
+
+/// Tables that two files have at the same place, and nothing else that upstream's linker mixes up.
+const TABLES: [&str; 2] = [
+    "static const uint16_t table[8] = {101, 102, 103, 104, 105, 106, 107, 108};\n\
+     int32_t part_0(int32_t x) { return x + table[x & 7] + (table + 3)[x & 3]; }\n",
+    "static const uint16_t table[8] = {9001, 9002, 9003, 9004, 9005, 9006, 9007, 9008};\n\
+     int32_t part_1(int32_t x) { return x + table[x & 7] + (table + 2)[x & 3]; }\n",
+];
+
+#[test]
+fn the_rewrite_keeps_upstreams_linker_from_mixing_up_tables() {
+    let Some(tools) = tools() else { return };
+    let runner = RUNNERS.into_iter().find(|(arch, _)| *arch == "xtensawin").unwrap().1;
+    for (options, is_right, objects) in [
+        (&["--linker", "own"][..], true, 0),
+        (&["--linker", "upstream"], true, 2),
+        (&["--linker", "upstream", "--static-const", "off"], false, 0),
+    ] {
+        let options = [&["--arch", "x64,xtensawin"], options].concat();
+        let built = Built::new(&tools, &[Generated::of(&TABLES)], &options);
+        let answers = built.answers(&tools, "xtensawin", runner).unwrap();
+        assert_eq!(answers == built.right(), is_right, "{options:?}: {answers:?}");
+        let record = record(&built.out("made_up_0"));
+        let sections = record["static_const"].as_array().map_or(0, Vec::len);
+        assert_eq!(sections, objects, "{options:?}: {record}");
+        for file in record["files"].as_array().unwrap() {
+            let rewritten = file["static_const"] == true;
+            assert_eq!(rewritten, objects > 0 && file["arch"] == "xtensawin", "{file}");
+        }
     }
 }

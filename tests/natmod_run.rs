@@ -7,47 +7,26 @@ mod common;
 mod firmware;
 #[path = "common/natmod.rs"]
 mod natmod;
+#[path = "common/runners.rs"]
+mod runners;
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use common::require;
 use firmware::firmware;
 use micropython_builder::firmware::Record;
 use micropython_builder::firmware::record::Role;
-use natmod::{Tools, path_with_xtensawin, record, stderr, succeeds};
-use rustix::fs::{FlockOperation, flock};
+use natmod::{Tools, record, stderr, succeeds};
+use runners::{
+    RUNNERS, Runner, call0_prefix, on_every_architecture, program, run_with, xtensa_compilers,
+};
 
 /// The examples that upstream's tests test, and those that only are imported.
 const TESTED: [&str; 5] = ["deflate", "framebuf", "heapq", "random", "re"];
 const IMPORTED: [&str; 5] = ["features0", "features1", "features2", "features3", "features4"];
-
-/// What runs an architecture's code.
-#[derive(Debug, Clone, Copy)]
-enum Runner {
-    /// The unix port, as the tests' firmware of that name.
-    Unix(&'static str),
-    /// A board that QEMU emulates.
-    Board(&'static str),
-    /// Our port for Xtensa, by its ABI, and QEMU's name of the processor.
-    Xtensa(&'static str, &'static str),
-}
-
-const RUNNERS: [(&str, Runner); 10] = [
-    ("x64", Runner::Unix("unix")),
-    ("x86", Runner::Unix("unix-32bit")),
-    ("armv6m", Runner::Board("MPS2_AN385")),
-    ("armv7m", Runner::Board("MPS2_AN385")),
-    ("armv7emsp", Runner::Board("MPS2_AN500")),
-    ("armv7emdp", Runner::Board("MPS2_AN500")),
-    ("xtensa", Runner::Xtensa("call0", "lx106")),
-    ("xtensawin", Runner::Xtensa("windowed", "de233_fpu")),
-    ("rv32imc", Runner::Board("VIRT_RV32")),
-    ("rv64imc", Runner::Board("VIRT_RV64")),
-];
 
 /// Modules for processors without an FPU are built without floats, unless they ask for them.
 const FLOATS: [&str; 2] = ["--make-arg", "MICROPY_FLOAT_IMPL=float"];
@@ -57,19 +36,8 @@ const FLOATS: [&str; 2] = ["--make-arg", "MICROPY_FLOAT_IMPL=float"];
 const GROUPS: [(&str, &[&str]); 3] = [
     ("x64,x86,armv7emsp,armv7emdp", &[]),
     ("armv6m,armv7m,xtensawin,rv32imc,rv64imc", &["--link-runtime", FLOATS[0], FLOATS[1]]),
-    // Debian's compiler makes offsets of what upstream's linker wants to be one symbol. And no emulator has
-    // the ESP8266's ROM, of which upstream's makefiles take functions: they come from libgcc.
-    (
-        "xtensa",
-        &[
-            "--link-runtime",
-            FLOATS[0],
-            FLOATS[1],
-            "--make-arg",
-            "CFLAGS_EXTRA=-mno-force-l32",
-            "--externs",
-        ],
-    ),
+    // No emulator has the ESP8266's ROM, of which upstream's makefiles take functions: they come from libgcc.
+    ("xtensa", &["--link-runtime", FLOATS[0], FLOATS[1], "--externs"]),
 ];
 
 /// Every example for every architecture that the tree knows, built once: `<directory>/<example>/<group>`.
@@ -88,8 +56,6 @@ fn build_examples() -> Option<PathBuf> {
     fs::create_dir_all(&all).unwrap();
     let no_rom = all.join("no-rom.ld");
     fs::write(&no_rom, "").unwrap();
-    let xtensa =
-        PathBuf::from(std::env::var_os("MPB_XTENSA").unwrap()).join("bin/xtensa-call0-elf-");
     for example in TESTED.into_iter().chain(IMPORTED) {
         let (mut built, mut absent) = (0, 0);
         for (number, (archs, needs)) in GROUPS.into_iter().enumerate() {
@@ -97,7 +63,10 @@ fn build_examples() -> Option<PathBuf> {
             let mut command = tools.natmod(&tools.example(example), &out);
             command.args(["--arch", archs]).args(needs);
             if needs.last() == Some(&"--externs") {
-                command.arg(&no_rom).arg("--toolchain").arg(format!("xtensa={}", xtensa.display()));
+                command
+                    .arg(&no_rom)
+                    .arg("--toolchain")
+                    .arg(format!("xtensa={}", call0_prefix().display()));
             }
             succeeds(&mut command);
             let record = record(&out);
@@ -109,19 +78,6 @@ fn build_examples() -> Option<PathBuf> {
     Some(all)
 }
 
-/// Whether there are compilers for both ABIs of Xtensa, with their libraries.
-fn xtensa_compilers() -> bool {
-    let there = std::env::var_os("MPB_XTENSA").is_some_and(|made| Path::new(&made).is_dir());
-    assert!(
-        there || std::env::var_os("MPB_REQUIRE_TOOLS").is_none(),
-        "MPB_XTENSA names no directory that tests/xtensa/toolchain made"
-    );
-    if !there {
-        eprintln!("skipped: MPB_XTENSA names no directory that tests/xtensa/toolchain made");
-    }
-    there
-}
-
 /// An example for an architecture; none if the tree does not know the architecture.
 fn file_for(example: &str, arch: &str) -> Option<PathBuf> {
     let directory = examples().unwrap().join(example);
@@ -129,34 +85,6 @@ fn file_for(example: &str, arch: &str) -> Option<PathBuf> {
     (0..GROUPS.len())
         .map(|group| directory.join(group.to_string()).join(&name))
         .find(|it| it.is_file())
-}
-
-/// Our port for an ABI, built once for a tree.
-fn xtensa_port(tools: &Tools, abi: &str) -> PathBuf {
-    let made = PathBuf::from(std::env::var_os("MPB_XTENSA").unwrap());
-    let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("xtensa-port-{abi}"));
-    fs::create_dir_all(&build).unwrap();
-    let lock = File::create(build.with_extension("lock")).unwrap();
-    flock(&lock, FlockOperation::LockExclusive).unwrap();
-    let mut make = Command::new("make");
-    make.arg("-C").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/xtensa/port"));
-    make.arg("-j2").arg(format!("MICROPYTHON={}", tools.tree.display()));
-    make.arg(format!("BUILD={}", build.display())).arg(format!("ABI={abi}"));
-    make.arg(format!("LIBGCC={}", made.join(abi).join("libgcc.a").display()));
-    succeeds(make.env("PATH", path_with_xtensawin().unwrap()).env("PYTHONDONTWRITEBYTECODE", "1"));
-    build.join("micropython")
-}
-
-/// The command that runs a script from standard input, for a program of this machine.
-fn program(tools: &Tools, runner: Runner) -> Vec<String> {
-    let text = |path: PathBuf| path.to_str().unwrap().to_owned();
-    match runner {
-        Runner::Unix(name) => vec![text(firmware(name).unwrap().join("micropython"))],
-        Runner::Xtensa(abi, cpu) => {
-            vec!["qemu-xtensa".into(), "-cpu".into(), cpu.into(), text(xtensa_port(tools, abi))]
-        }
-        Runner::Board(_) => panic!("a board has no standard input"),
-    }
 }
 
 /// A board's emulator with its serial port on a pseudo-terminal, for upstream's `pyboard.py`.
@@ -172,64 +100,6 @@ fn emulator(board: &str) -> String {
         kernel.display()
     )
 }
-
-/// Runs a Python script that finds the module in `__buf`, on what runs an architecture.
-fn run_with_module(tools: &Tools, runner: Runner, name: &str, module: &Path, code: &str) -> String {
-    let directory = tempfile::tempdir().unwrap();
-    fs::copy(module, directory.path().join(format!("{name}.mpy"))).unwrap();
-    let board = match runner {
-        Runner::Unix(board) | Runner::Board(board) => board,
-        Runner::Xtensa(..) => return run_injected(&program(tools, runner), name, module, code),
-    };
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
-    command.arg("run").arg(firmware(board).unwrap()).arg("--mount").arg(directory.path());
-    let output = succeeds(command.args(["--timeout", "120", "--exec", code]));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The same for a program that reads its script from standard input: the module is in the script.
-fn run_injected(program: &[String], name: &str, module: &Path, code: &str) -> String {
-    let bytes: String =
-        fs::read(module).unwrap().iter().map(|byte| format!("\\x{byte:02x}")).collect();
-    let script = INJECTED.replace("BYTES", &bytes).replace("NAME", name) + code + "\n";
-    let mut child = Command::new(&program[0])
-        .args(&program[1..])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{name}: {:?} {said}", output.status);
-    said
-}
-
-/// A file system with one file in it.
-const INJECTED: &str = r#"
-import io, sys, vfs
-class OneFile(io.IOBase):
-    def __init__(self):
-        self.at = 0
-    def readinto(self, buffer):
-        data = b"BYTES"[self.at:self.at + len(buffer)]
-        buffer[:len(data)] = data
-        self.at += len(data)
-        return len(data)
-    def ioctl(self, request, argument):
-        return 0
-class OneFileSystem:
-    def mount(self, readonly, mkfs):
-        pass
-    def stat(self, path):
-        if path.strip("/") != "NAME.mpy":
-            raise OSError(2)
-        return (0x8000,) + (0,) * 9
-    def open(self, path, mode):
-        return OneFile()
-vfs.mount(OneFileSystem(), "/one")
-sys.path.insert(0, "/one")
-"#;
 
 /// What to ask the examples that upstream has no tests for, and the last line that they print when they are
 /// right.
@@ -256,32 +126,37 @@ fn every_example_runs_on_every_architecture() {
     if examples().is_none() || !require("qemu-xtensa") {
         return;
     }
-    for (arch, runner) in RUNNERS {
-        for example in IMPORTED {
-            let Some(file) = file_for(example, arch) else { continue };
-            let (code, expected) = expectation(example);
-            let said = run_with_module(&tools, runner, example, &file, code);
-            assert_eq!(said.lines().last(), Some(expected), "{example} for {arch}: {said}");
-        }
+    on_every_architecture(|arch, runner| {
+        import_examples(&tools, arch, runner);
+        run_upstreams_tests(&tools, arch, runner);
+    });
+}
+
+/// Imports the examples that upstream has no tests for, all of them at once, and asks each something.
+fn import_examples(tools: &Tools, arch: &str, runner: Runner) {
+    let (mut modules, mut code) = (Vec::new(), String::new());
+    for example in IMPORTED {
+        let Some(file) = file_for(example, arch) else { return };
+        modules.push((example.to_owned(), file));
+        code.push_str(&format!("{}\nprint('that was {example}')\n", expectation(example).0));
+    }
+    let said = run_with(&tools.tree, runner, &modules, &code);
+    for example in IMPORTED {
+        let expected = format!("{}\nthat was {example}\n", expectation(example).1);
+        let said = said.replace('\r', "");
+        assert!(said.contains(&expected), "{example} for {arch}: {said}");
     }
 }
 
-#[test]
-fn upstreams_own_tests_pass_on_every_architecture() {
-    let Some(tools) = Tools::find() else { return };
-    if examples().is_none() || !require("qemu-xtensa") {
+fn run_upstreams_tests(tools: &Tools, arch: &str, runner: Runner) {
+    if file_for("re", arch).is_none() {
         return;
     }
-    for (arch, runner) in RUNNERS {
-        if file_for("re", arch).is_none() {
-            continue;
-        }
-        let said = upstreams_tests(&tools, arch, runner);
-        let passed = said.lines().filter(|line| line.starts_with("pass ")).count();
-        let failed = said.lines().filter(|line| line.starts_with("FAIL ")).count();
-        println!("{arch}: {passed} of upstream's tests pass");
-        assert!(failed == 0 && passed >= 28, "{arch}\n{said}");
-    }
+    let said = upstreams_tests(tools, arch, runner);
+    let passed = said.lines().filter(|line| line.starts_with("pass ")).count();
+    let failed = said.lines().filter(|line| line.starts_with("FAIL ")).count();
+    println!("{arch}: {passed} of upstream's tests pass");
+    assert!(failed == 0 && passed >= 28, "{arch}\n{said}");
 }
 
 /// Runs upstream's `run-natmodtests.py` in a copy of its tests, with our modules where it looks for them.
@@ -329,7 +204,7 @@ fn upstreams_tests(tools: &Tools, arch: &str, runner: Runner) -> String {
             }
         }
         program_of_this_machine => {
-            let words = program(tools, program_of_this_machine);
+            let words = program(&tools.tree, program_of_this_machine);
             let script = directory.path().join("micropython");
             fs::write(&script, format!("#!/bin/sh\nexec {}\n", words.join(" "))).unwrap();
             succeeds(Command::new("chmod").arg("+x").arg(&script));

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 
 use super::output::{self, Output};
 use super::{Jobs, progress::Progress};
 use crate::error::{Error, Kind, Result};
 use crate::natmod::{self, Arch, Choice, MpyVersion, Options, Outcome, Request, Source};
+use crate::rewrite;
 use crate::source::{self, Origin, Sources};
 
 /// What stands for all architectures or versions.
@@ -85,7 +87,14 @@ struct BuildArguments {
     /// PATH), or `pinned` for the archive that is pinned; may be repeated
     #[arg(long = "toolchain", value_name = "ARCH=PREFIX|pinned", value_parser = toolchain)]
     toolchains: Vec<(Arch, Choice)>,
-    /// The Python that runs MicroPython's tools
+    /// What makes a .mpy file of object files
+    #[arg(long, value_name = "WHICH", value_enum, default_value = "own")]
+    linker: Linker,
+    /// When to give static const objects sections of their own, in the copy that is built; auto: where
+    /// the linker would take one file's for another's, which is upstream's on xtensa and xtensawin
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    static_const: StaticConst,
+    /// The Python that runs MicroPython's linker, where that links
     #[arg(long, value_name = "FILE", default_value = "python3")]
     python: PathBuf,
     /// The target to make instead of the Makefile's first
@@ -106,6 +115,44 @@ struct BuildArguments {
     /// A linker script with the addresses of a ROM's functions
     #[arg(long, value_name = "FILE")]
     externs: Option<PathBuf>,
+}
+
+/// What links.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Linker {
+    /// This program (natmod-link): right where MicroPython's is wrong, fast, and without Python
+    Own,
+    /// MicroPython's tools/mpy_ld.py, which needs the Python modules pyelftools and, for libraries, ar
+    Upstream,
+}
+
+/// When sources are rewritten.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StaticConst {
+    Auto,
+    On,
+    Off,
+}
+
+impl From<StaticConst> for rewrite::StaticConst {
+    fn from(chosen: StaticConst) -> Self {
+        match chosen {
+            StaticConst::Auto => rewrite::StaticConst::Auto,
+            StaticConst::On => rewrite::StaticConst::On,
+            StaticConst::Off => rewrite::StaticConst::Off,
+        }
+    }
+}
+
+impl Linker {
+    fn library(self) -> Result<natmod::Linker> {
+        match self {
+            Linker::Own => std::env::current_exe().map(natmod::Linker::Own).map_err(|error| {
+                Error::internal(format!("cannot tell where this program is: {error}"))
+            }),
+            Linker::Upstream => Ok(natmod::Linker::Upstream),
+        }
+    }
 }
 
 fn arch_names() -> PossibleValuesParser {
@@ -150,6 +197,8 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
         archs: arguments.archs(),
         toolchains: build.toolchains.iter().cloned().collect::<BTreeMap<_, _>>(),
         options: Options {
+            linker: build.linker.library()?,
+            static_const: build.static_const.into(),
             make_target: build.make_target.clone(),
             make_arguments: build.make_arguments.clone(),
             mpy_cross_arguments: build.mpy_cross_arguments.clone(),

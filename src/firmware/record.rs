@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::image::FlashSettings;
 use crate::pins::Sha256Hash;
+use crate::rewrite::ObjectRecord;
 
 /// The file name of a record inside a firmware directory.
 pub const FILE_NAME: &str = "firmware.json";
@@ -52,7 +53,7 @@ pub struct Record {
     pub user_c_modules: Vec<UserCModule>,
     /// The objects of user C modules that the static-const rewrite gave a section.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub static_const: Vec<StaticConst>,
+    pub static_const: Vec<ObjectRecord>,
     /// Patches applied to MicroPython, in order.
     #[serde(default)]
     pub patches: Vec<Patch>,
@@ -218,19 +219,6 @@ pub struct UserCModule {
     pub name: String,
     /// The NAR hash of its directory in SRI form.
     pub nar_hash: String,
-}
-
-/// An object that the static-const rewrite gave a section.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StaticConst {
-    /// Its file, below the directory of user C modules: `triangle/triangle.c`.
-    pub file: String,
-    /// The line of its declaration, counted from one.
-    pub line: usize,
-    /// Its name.
-    pub name: String,
-    /// Its section.
-    pub section: String,
 }
 
 /// A patch that was applied.

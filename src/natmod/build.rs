@@ -88,17 +88,26 @@ pub fn build(request: &Request, report: &dyn Report) -> Result<Outcome> {
     let sources = workspace_path.join("source");
     let snapshot = Snapshot::take(&request.module, root, &request.out, &sources)?;
     let (cells, not_supported) = matrix(&releases, &request.archs)?;
+    let rewritten = if cells.iter().any(|cell| request.options.rewrites(cell.arch)) {
+        snapshot.rewritten(&workspace_path.join("rewritten"))?
+    } else {
+        None
+    };
+    let told = rewritten.iter().flat_map(|rewritten| rewritten.changes.lines());
+    told.for_each(|line| report.step(&line));
     let caches = store::directory()?;
     let site = Site {
         workspace: &workspace_path,
         snapshot: &snapshot,
+        rewritten: rewritten.as_ref(),
         options: &request.options,
+        options_identity: request.options.identity()?,
         python: &request.python,
         caches: &caches,
         time_limit: request.time_limit,
     };
     let results = Run::new(request, &site, report).all(cells, &releases)?;
-    publish(request, results, not_supported)
+    publish(&site, request, results, not_supported)
 }
 
 fn releases(sources: &[Source]) -> Result<Vec<Release>> {
@@ -149,12 +158,20 @@ fn matrix<'a>(
 
 /// Writes what was built, if anything was.
 fn publish(
+    site: &Site<'_>,
     request: &Request,
     results: Vec<Done<'_>>,
     not_supported: Vec<NotSupported>,
 ) -> Result<Outcome> {
-    let mut record =
-        Record { schema: record::SCHEMA, files: Vec::new(), not_supported, failed: Vec::new() };
+    let linker = request.options.linker.name().to_owned();
+    let mut record = Record {
+        schema: record::SCHEMA,
+        linker,
+        static_const: Vec::new(),
+        files: Vec::new(),
+        not_supported,
+        failed: Vec::new(),
+    };
     let (mut faults, mut unchanged) = (Vec::new(), 0);
     let parent = publish::parent_and_name(&request.out)?.0;
     fs::create_dir_all(&parent).map_err(|error| Error::io("create", &parent, &error))?;
@@ -163,7 +180,12 @@ fn publish(
         match result {
             Ok(good) => {
                 unchanged += usize::from(good.unchanged);
-                record.files.push(write(request, &cell, &good, staging.path())?);
+                let rewritten = site.rewritten(cell.arch);
+                if let Some(rewritten) = rewritten.filter(|_| record.static_const.is_empty()) {
+                    record.static_const = rewritten.changes.record();
+                }
+                let file = write(request, &cell, &good, rewritten.is_some(), staging.path())?;
+                record.files.push(file);
             }
             Err(error) => {
                 record.failed.push(Failed {
@@ -186,7 +208,13 @@ fn publish(
     Ok(Outcome { record, faults, unchanged })
 }
 
-fn write(request: &Request, cell: &Cell<'_>, good: &Good, directory: &Path) -> Result<File> {
+fn write(
+    request: &Request,
+    cell: &Cell<'_>,
+    good: &Good,
+    static_const: bool,
+    directory: &Path,
+) -> Result<File> {
     let Finished { about, bytes } = &good.finished;
     let stem = request.output_name.as_deref().unwrap_or(&about.module);
     let path = format!("{stem}-{}.mpy", cell.name());
@@ -197,6 +225,7 @@ fn write(request: &Request, cell: &Cell<'_>, good: &Good, directory: &Path) -> R
         module: about.module.clone(),
         cell: cell.record(),
         toolchain: good.compiler.clone(),
+        static_const,
         size: bytes.len() as u64,
         sha256: Sha256Hash::of(bytes).to_hex(),
     })

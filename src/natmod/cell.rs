@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use jobserver::Client;
 
 use super::header::HeaderError;
-use super::module::{self, Facts, Snapshot};
+use super::module::{self, Facts, Rewritten, Snapshot};
 use super::options::Options;
 use super::release::Release;
 use super::store::{About, Finished};
 use super::toolchain::Toolchain;
-use super::{Arch, Header, MpyVersion, diagnosis, record};
+use super::{Arch, Header, Linker, MpyVersion, diagnosis, record};
 use crate::error::{Error, Result};
-use crate::pins::Hasher;
+use crate::pins::{Hasher, Sha256Hash};
 use crate::upstream::make::{Make, makefile_word, reproducible_environment};
 
 /// Changed whenever the same inputs give other bytes than before.
-const KEY_VERSION: &str = "native module 1";
+const KEY_VERSION: &str = "native module 2";
 
 /// A cell of the matrix.
 #[derive(Debug, Clone)]
@@ -51,7 +51,11 @@ pub(super) struct Site<'a> {
     /// The directory that all builds happen in.
     pub workspace: &'a Path,
     pub snapshot: &'a Snapshot,
+    /// What is built instead where [`Options::rewrites`] says so, if that is something else.
+    pub rewritten: Option<&'a Rewritten>,
     pub options: &'a Options,
+    /// A hash of all in the options that decides the bytes.
+    pub options_identity: Sha256Hash,
     /// The Python that runs MicroPython's tools.
     pub python: &'a Path,
     /// Where Python and MicroPython's linker keep what they need again, for all builds.
@@ -67,22 +71,28 @@ pub(super) struct Prepared<'a> {
     log: PathBuf,
 }
 
-impl Site<'_> {
+impl<'s> Site<'s> {
+    /// The rewritten sources, if a cell is built from these.
+    pub(super) fn rewritten(&self, arch: Arch) -> Option<&'s Rewritten> {
+        self.rewritten.filter(|_| self.options.rewrites(arch))
+    }
+
+    fn snapshot(&self, arch: Arch) -> &'s Snapshot {
+        self.rewritten(arch).map_or(self.snapshot, |rewritten| &rewritten.snapshot)
+    }
+
     /// A hash of all that decides what a cell becomes.
-    ///
-    /// # Errors
-    /// When a file that was given cannot be read.
-    pub(super) fn key(&self, cell: &Cell<'_>, toolchain: &Toolchain) -> Result<String> {
+    pub(super) fn key(&self, cell: &Cell<'_>, toolchain: &Toolchain) -> String {
         let mut hasher = Hasher::default();
-        let (sources, below) = self.snapshot.identity();
+        let (sources, below) = self.snapshot(cell.arch).identity();
         hasher.update(KEY_VERSION.as_bytes());
         hasher.update(sources.as_bytes());
         hasher.update(below.as_os_str().as_encoded_bytes());
         hasher.update(cell.release.identity().as_bytes());
         hasher.update(cell.arch.name().as_bytes());
         hasher.update(toolchain.identity.as_bytes());
-        self.options.hash(&mut hasher)?;
-        Ok(hasher.finish().to_hex())
+        hasher.update(self.options_identity.as_bytes());
+        hasher.finish().to_hex()
     }
 
     /// Where the sources of a release lie, seen from the workspace.
@@ -144,8 +154,10 @@ impl Site<'_> {
         toolchain: &Toolchain,
     ) -> Result<Prepared<'a>> {
         let top = self.workspace.join("cells").join(cell.name());
-        let directory = self.snapshot.copy_to(&top)?;
-        link(&self.linker_cache(), &directory.join(".mpy_ld_cache"))?;
+        let directory = self.snapshot(cell.arch).copy_to(&top)?;
+        if self.options.linker == Linker::Upstream {
+            link(&self.linker_cache(), &directory.join(".mpy_ld_cache"))?;
+        }
         // Out of the directory with the Makefile, and out of cells/<name>.
         let way_out = format!("{}../", self.snapshot.way_out());
         let mut variables: Vec<OsString> = vec![
@@ -170,7 +182,16 @@ impl Site<'_> {
         let make = Make { directory, variables, environment };
         let facts = Facts::ask(&make)?;
         let log = self.log(&cell);
+        fs::write(&log, self.preface(cell.arch))
+            .map_err(|error| Error::io("write", &log, &error))?;
         Ok(Prepared { cell, facts, make, log })
+    }
+
+    /// What a log says before make says anything.
+    fn preface(&self, arch: Arch) -> String {
+        let mut lines = vec![self.options.linker.described().to_owned()];
+        lines.extend(self.rewritten(arch).into_iter().flat_map(|it| it.changes.lines()));
+        lines.join("\n") + "\n"
     }
 
     /// Builds a cell.
@@ -182,7 +203,8 @@ impl Site<'_> {
         let target = self.options.make_target.as_deref();
         make.run_beside(others, target, log, Instant::now() + self.time_limit).map_err(
             |error| {
-                diagnosis::Scene { make, log, release: cell.release, arch: cell.arch }
+                let linker = &self.options.linker;
+                diagnosis::Scene { make, log, release: cell.release, arch: cell.arch, linker }
                     .explain(error)
             },
         )?;

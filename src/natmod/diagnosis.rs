@@ -1,5 +1,5 @@
-//! Why the make of a native module failed, and what mends it: what MicroPython's linker
-//! (`tools/mpy_ld.py`) refuses is explained in the terms of the user's sources.
+//! Why the make of a native module failed, and what mends it: what the linker refuses, this program's or
+//! MicroPython's (`tools/mpy_ld.py`), is explained in the terms of the user's sources.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSection, ObjectSymbol};
 
 use super::release::Release;
-use super::{Arch, toolchain};
+use super::{Arch, Linker, toolchain};
 use crate::doctor;
 use crate::error::Error;
 use crate::upstream::make::Make;
@@ -26,6 +26,13 @@ pub(super) struct Scene<'a> {
     pub log: &'a Path,
     pub release: &'a Release,
     pub arch: Arch,
+    pub linker: &'a Linker,
+}
+
+/// What `natmod-link` said in a log: its message without `error: `, and the hints that it gave.
+struct Said<'a> {
+    message: String,
+    hints: Vec<&'a str>,
 }
 
 impl Scene<'_> {
@@ -33,9 +40,41 @@ impl Scene<'_> {
     pub(super) fn explain(&self, error: Error) -> Error {
         let log = fs::read(self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
-        let undefined = after(&log, "undefined symbol: ");
+        match self.linker {
+            Linker::Own(_) => match said(&log) {
+                Some(said) => self.explain_own(&said),
+                None => self.hint(error, &log),
+            },
+            Linker::Upstream => self.explain_upstream(error, &log),
+        }
+    }
+
+    fn explain_own(&self, said: &Said<'_>) -> Error {
+        let message = said.message.as_str();
+        let undefined = undefined_in(message);
         if !undefined.is_empty() {
-            return self.undefined(&undefined);
+            return self.undefined(message.to_owned(), undefined, &said.hints);
+        }
+        let explained = if let Some((object, _)) = message.split_once(IN_DATA) {
+            object.rsplit_once(" has ").and_then(|(object, _)| self.data(Path::new(object)))
+        } else if message.ends_with(IN_BSS) {
+            message.split([',', ' ']).next().and_then(|object| self.bss(Path::new(object)))
+        } else {
+            None
+        };
+        explained.unwrap_or_else(|| {
+            said.hints.iter().fold(Error::build(message), |error, hint| error.hint(*hint))
+        })
+    }
+
+    fn explain_upstream(&self, error: Error, log: &str) -> Error {
+        let undefined: BTreeSet<&str> = after(log, "undefined symbol: ").into_iter().collect();
+        if !undefined.is_empty() {
+            let message = match undefined.len() {
+                1 => format!("undefined symbol {}", list(&undefined)),
+                _ => format!("undefined symbols: {}", list(&undefined)),
+            };
+            return self.undefined(message, undefined, &[]);
         }
         for (marker, explain) in [
             (" non-empty", Scene::data as fn(&Self, &Path) -> Option<Error>),
@@ -48,7 +87,7 @@ impl Scene<'_> {
                 return explained;
             }
         }
-        self.hint(error, &log)
+        self.hint(error, log)
     }
 
     fn hint(&self, error: Error, log: &str) -> Error {
@@ -74,14 +113,10 @@ impl Scene<'_> {
         error
     }
 
-    /// Says which library or option has the symbols that are undefined.
-    fn undefined(&self, lines: &[&str]) -> Error {
-        let symbols: BTreeSet<&str> = lines.iter().copied().collect();
-        let names = list(&symbols);
-        let mut error = Error::build(match symbols.len() {
-            1 => format!("undefined symbol: {names}"),
-            _ => format!("undefined symbols: {names}"),
-        });
+    /// Says which library or option has the symbols that are undefined; of those that none has, what the
+    /// linker's own hints say.
+    fn undefined(&self, message: String, symbols: BTreeSet<&str>, hints: &[&str]) -> Error {
+        let mut error = Error::build(message);
         let mut left = symbols.clone();
         let runtime = self.release.knows_variable("LINK_RUNTIME");
         for (library, is_runtime) in self.libraries() {
@@ -120,6 +155,16 @@ impl Scene<'_> {
                     rom.display()
                 ));
                 left.retain(|symbol| !found.contains(symbol));
+            }
+        }
+        if left.is_empty() {
+            return error;
+        }
+        for hint in hints {
+            let of = |symbol: &&str| hint.split(|c: char| !is_word(c)).any(|word| word == *symbol);
+            if left.iter().any(of) {
+                error = error.hint(*hint);
+                left.retain(|symbol| !of(symbol));
             }
         }
         if left.is_empty() {
@@ -182,6 +227,7 @@ impl Scene<'_> {
         let in_section = |symbol: &object::Symbol<'_, '_>| {
             let found = symbol.section_index().and_then(|index| file.section_by_index(index).ok());
             symbol.size() > 0
+                && (section != ".bss" || symbol.is_local())
                 && found.is_some_and(|found| {
                     found.name().is_ok_and(|name| {
                         name.starts_with(section) && !name.starts_with(".data.rel.ro")
@@ -209,6 +255,35 @@ impl Scene<'_> {
         let bytes = fs::read(self.make.directory.join(&below)).ok()?;
         Some((below, String::from_utf8_lossy(&bytes).into_owned()))
     }
+}
+
+/// What `natmod-link` says of a file with initialised variables, between its name and their section.
+const IN_DATA: &str = " bytes of initialised variables in ";
+/// The end of what it says of code that reaches a static variable by its distance.
+const IN_BSS: &str = "is a static variable, which is loaded apart from the code";
+
+/// What `natmod-link` said, if it failed: a line that begins with `error: `, lines of a list, and hints.
+fn said(log: &str) -> Option<Said<'_>> {
+    let mut lines = log.lines().skip_while(|line| !line.starts_with("error: ")).peekable();
+    let mut message = lines.next()?.strip_prefix("error: ")?.to_owned();
+    while let Some(line) = lines.next_if(|line| line.starts_with("  ")) {
+        message.push('\n');
+        message.push_str(line);
+    }
+    let hints = lines.map_while(|line| line.strip_prefix("hint: ")).collect();
+    Some(Said { message, hints })
+}
+
+/// The symbols that a message of `natmod-link` calls undefined.
+fn undefined_in(message: &str) -> BTreeSet<&str> {
+    let mut lines = message.lines();
+    let first = lines.next().unwrap_or_default();
+    let entries: Vec<&str> = match first.strip_prefix("undefined symbol ") {
+        Some(entry) => vec![entry],
+        None if first.ends_with(" undefined symbols:") => lines.collect(),
+        None => Vec::new(),
+    };
+    entries.into_iter().filter_map(|entry| entry.trim().split(',').next()).collect()
 }
 
 /// What stands after a marker in each line that has it.
@@ -281,6 +356,49 @@ mod tests {
         assert_eq!(line_of(text, "counter"), Some(3));
         assert_eq!(line_of("int table [2] = {1, 2};", "table"), Some(1));
         assert_eq!(line_of(text, "other"), None);
+    }
+
+    #[test]
+    fn what_natmod_link_says_is_read() {
+        let log = "CC a.c\nerror: 2 undefined symbols:\n  f, used in build/a.o (.text+0x1)\n  g, used in \
+                   build/a.o, function h (.text+0x9)\nhint: define f\nhint: define g\nmake: *** [x] Error 3\n";
+        let said = said(log).unwrap();
+        assert_eq!(said.hints, ["define f", "define g"]);
+        assert_eq!(undefined_in(&said.message), BTreeSet::from(["f", "g"]));
+        assert_eq!(undefined_in("undefined symbol f, used in a.o"), BTreeSet::from(["f"]));
+        assert_eq!(undefined_in("a.o is damaged"), BTreeSet::new());
+    }
+
+    /// The marks by which a fault is known are in its text.
+    #[test]
+    fn faults_are_worded_as_they_are_read() {
+        use crate::natmod::linker::{Fault, Outside, Site};
+        let data = Fault::WritableData {
+            file: "build/a.o".into(),
+            section: ".data".into(),
+            size: 4,
+            variables: Vec::new(),
+        };
+        let (object, _) = data
+            .to_string()
+            .split_once(IN_DATA)
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .unwrap();
+        assert_eq!(object, "build/a.o has 4");
+        let site =
+            Site { file: "build/a.o".into(), section: ".text".into(), offset: 1, function: None };
+        let bss = Fault::OutsideCode {
+            site: site.clone().into(),
+            symbol: "s".into(),
+            what: Outside::Bss,
+        };
+        assert!(bss.to_string().ends_with(IN_BSS));
+        let undefined = Fault::Undefined {
+            symbols: vec![("f".into(), site.clone()), ("g".into(), site)],
+            arch: Arch::X64,
+            known: Vec::new(),
+        };
+        assert_eq!(undefined_in(&undefined.to_string()), BTreeSet::from(["f", "g"]));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Native modules: C compiled to `.mpy` files, one per architecture and `.mpy` version.
 //!
 //! A matrix of architectures and releases of MicroPython is built cell by cell with upstream's own
-//! makefile, `py/dynruntime.mk`, and its linker. A finished cell is kept under a hash of all that decided
-//! it, and not built again.
+//! makefile, `py/dynruntime.mk`, and linked by [`linker`] or by upstream's. A finished cell is kept under
+//! a hash of all that decided it, and not built again.
 
 mod archive;
 mod build;
@@ -10,6 +10,7 @@ mod cell;
 mod diagnosis;
 pub mod header;
 pub mod linker;
+mod linking;
 mod module;
 mod options;
 pub(crate) mod reader;
@@ -23,6 +24,7 @@ mod version;
 
 pub use build::{Outcome, Request, build};
 pub use header::{Arch, Header};
+pub use linking::Linker;
 pub use options::Options;
 pub use record::Record;
 pub use release::Source;

@@ -7,6 +7,7 @@ use super::release::DYNRUNTIME;
 use super::{Arch, record};
 use crate::error::{Error, Result};
 use crate::pins::Sha256Hash;
+use crate::rewrite::{self, Changes, Purpose};
 use crate::source::nar_hash;
 use crate::upstream::copy::copy_tree;
 use crate::upstream::make::Make;
@@ -68,10 +69,33 @@ impl Snapshot {
         Ok(cell.join(&self.below))
     }
 
+    /// Makes a copy in which the static-const rewrite has been at the C files; none if that changes nothing.
+    ///
+    /// # Errors
+    /// When something cannot be copied or read.
+    pub(super) fn rewritten(&self, to: &Path) -> Result<Option<Rewritten>> {
+        copy_tree(&self.directory, to, |_| true)?;
+        let changes = rewrite::plan_tree(to, Purpose::NativeModule)?;
+        changes.write()?;
+        let identity = nar_hash(to)?;
+        if identity == self.identity {
+            return Ok(None);
+        }
+        let snapshot = Snapshot { directory: to.to_owned(), below: self.below.clone(), identity };
+        Ok(Some(Rewritten { snapshot, changes }))
+    }
+
     /// From the directory with the Makefile to the directory that holds the copy.
     pub(super) fn way_out(&self) -> String {
         "../".repeat(self.below.components().count() + 1)
     }
+}
+
+/// A copy of the user's sources after the static-const rewrite.
+#[derive(Debug)]
+pub(super) struct Rewritten {
+    pub snapshot: Snapshot,
+    pub changes: Changes,
 }
 
 fn no_makefile(module: &Path) -> Error {

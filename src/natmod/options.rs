@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::Arch;
 use super::release::Release;
+use super::{Arch, Linker};
 use crate::error::{Error, Result};
-use crate::pins::{Hasher, Sha256Hash};
+use crate::pins::Sha256Hash;
 use crate::report::Report;
+use crate::rewrite::StaticConst;
 use crate::upstream::make;
 
 /// Variables that options of ours set.
@@ -21,6 +22,8 @@ const OURS: &[(&str, &str)] = &[
     ("MPY_CROSS_FLAGS", "--mpy-cross-arg"),
     ("MPY_DIR", "--micropython"),
     ("MPY_EXTERN_SYM_FILE", "--externs"),
+    ("MPY_LD", "--linker"),
+    ("MPY_TOOL", "--linker"),
     ("PYTHON", "--python"),
 ];
 
@@ -28,8 +31,12 @@ const OURS: &[(&str, &str)] = &[
 const WITH_FLAGS: &[Arch] = &[Arch::Rv32imc];
 
 /// Options for the upstream build.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
+    /// What links.
+    pub linker: Linker,
+    /// When sources are rewritten.
+    pub static_const: StaticConst,
     /// The target to make instead of the default one.
     pub make_target: Option<String>,
     /// Variables, each `NAME=VALUE`.
@@ -83,9 +90,14 @@ impl Options {
         }
     }
 
+    /// Whether the sources are rewritten for an architecture.
+    pub(super) fn rewrites(&self, arch: Arch) -> bool {
+        self.static_const.applies(self.linker.mixes_up_constants(arch))
+    }
+
     /// The variables for a makefile. `externs` is where the file of symbols lies, seen from it.
     pub(super) fn variables(&self, arch: Arch, externs: &str) -> Vec<OsString> {
-        let mut variables: Vec<OsString> = Vec::new();
+        let mut variables = self.linker.variables();
         if self.link_runtime {
             variables.push("LINK_RUNTIME=1".into());
         }
@@ -101,21 +113,21 @@ impl Options {
         variables
     }
 
-    /// Adds all that decides the bytes to a hash.
+    /// A hash of all in them that decides the bytes.
     ///
     /// # Errors
-    /// When the file of symbols cannot be read.
-    pub(super) fn hash(&self, hasher: &mut Hasher) -> Result<()> {
+    /// When the file of symbols or what links cannot be read.
+    pub(super) fn identity(&self) -> Result<Sha256Hash> {
+        let linker = self.linker.identity()?;
         let externs = self.externs.as_ref().map(|path| Sha256Hash::of_file(path)).transpose()?;
         let text = format!(
-            "{:?} {:?} {:?} {:?} {} {externs:?}",
+            "{linker:?} {:?} {:?} {:?} {:?} {} {externs:?}",
             self.make_target,
             self.make_arguments,
             self.mpy_cross_arguments,
             self.arch_flags,
             self.link_runtime
         );
-        hasher.update(text.as_bytes());
-        Ok(())
+        Ok(Sha256Hash::of(text.as_bytes()))
     }
 }

@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use crate::rewrite::ObjectRecord;
+
 /// The file name of a record inside a directory of native modules.
 pub const FILE_NAME: &str = "natmod.json";
 
@@ -16,6 +18,11 @@ pub const SCHEMA: u32 = 1;
 pub struct Record {
     /// Always [`SCHEMA`].
     pub schema: u32,
+    /// What linked the files: `own`, this program, or `upstream`, MicroPython's `tools/mpy_ld.py`.
+    pub linker: String,
+    /// The objects that the static-const rewrite gave a section, for the files that say so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub static_const: Vec<ObjectRecord>,
     /// The files.
     pub files: Vec<File>,
     /// What was asked for and does not exist upstream.
@@ -50,6 +57,9 @@ pub struct File {
     pub cell: Cell,
     /// The compiler, in its own words (the first line of `--version`).
     pub toolchain: String,
+    /// Whether it was compiled from sources that the static-const rewrite changed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub static_const: bool,
     /// Its size in bytes.
     pub size: u64,
     /// The SHA-256 of its contents, in lower-case hex.
@@ -76,4 +86,8 @@ pub struct Failed {
     pub error: String,
     /// What mends it.
     pub hints: Vec<String>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }

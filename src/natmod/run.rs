@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use jobserver::Client;
 
-use super::MpyVersion;
 use super::build::Request;
 use super::cell::{Cell, Prepared, Site};
 use super::release::Release;
 use super::store::{self, Finished};
 use super::toolchain::{Finder, Toolchain};
+use super::{Linker, MpyVersion};
 use crate::error::{Error, Kind, Result};
 use crate::report::Report;
 use crate::upstream::{jobs, mpy_cross};
@@ -78,7 +78,9 @@ impl<'r> Run<'r> {
             }
         }
         if !pending.is_empty() {
-            self.check_python()?;
+            if self.request.options.linker == Linker::Upstream {
+                self.check_python()?;
+            }
             self.site.lay_out(releases)?;
             done.extend(self.build(pending)?);
         }
@@ -93,7 +95,7 @@ impl<'r> Run<'r> {
         finder: &mut Finder<'_>,
     ) -> Result<(Toolchain, String, Option<Finished>)> {
         let toolchain = finder.get(cell.arch)?;
-        let key = self.site.key(cell, &toolchain)?;
+        let key = self.site.key(cell, &toolchain);
         let finished = if self.request.rebuild { None } else { store::find(&key)? };
         Ok((toolchain, key, finished))
     }
@@ -123,7 +125,8 @@ impl<'r> Run<'r> {
         }
         Err(error
             .hint(format!("or install it there: `{program} -m pip install pyelftools ar`"))
-            .hint("or name another Python with --python"))
+            .hint("or name another Python with --python")
+            .hint("or leave --linker upstream away: this program's own linker needs no Python"))
     }
 
     /// Builds cells: first their makefiles are asked, then mpy-cross is built for the releases that

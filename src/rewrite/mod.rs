@@ -14,11 +14,13 @@ mod declaration;
 mod glance;
 mod include;
 mod lexer;
+mod record;
 mod select;
 mod specifier;
 mod stored;
 mod tree;
 
+pub use record::ObjectRecord;
 pub use tree::{Changes, FileChanges, plan, plan_tree};
 
 /// What the sources are compiled into.

@@ -123,10 +123,15 @@ pub fn plan_tree(directory: &Path, purpose: Purpose) -> Result<Changes> {
 
 fn plan_sources(sources: &[Source], purpose: Purpose) -> Result<Changes> {
     let mut changes = Changes::default();
-    for source in sources.iter().filter(|source| is_c(&source.path)) {
+    let mut includes = Includes::default();
+    for source in sources {
         interrupt::check()?;
-        changes.read += 1;
         let before = read(&source.path)?;
+        includes.add(&source.path, &before);
+        if !is_c(&source.path) {
+            continue;
+        }
+        changes.read += 1;
         let rewritten = rewrite(&before, purpose, &source.identity);
         if rewritten != Rewritten::default() {
             let before = if rewritten.text.is_some() { before } else { Vec::new() };
@@ -134,19 +139,12 @@ fn plan_sources(sources: &[Source], purpose: Purpose) -> Result<Changes> {
             changes.files.push(FileChanges { path, relative, before, rewritten });
         }
     }
-    if changes.changed().next().is_some() {
-        keep_shared(&mut changes, sources)?;
-    }
+    keep_shared(&mut changes, &includes);
     Ok(changes)
 }
 
 /// Takes back what would be done to files that are compiled more than once.
-fn keep_shared(changes: &mut Changes, sources: &[Source]) -> Result<()> {
-    let mut includes = Includes::default();
-    for source in sources {
-        interrupt::check()?;
-        includes.add(&source.path, &read(&source.path)?);
-    }
+fn keep_shared(changes: &mut Changes, includes: &Includes) {
     for file in &mut changes.files {
         if includes.is_compiled_once(&file.path) {
             continue;
@@ -162,7 +160,6 @@ fn keep_shared(changes: &mut Changes, sources: &[Source]) -> Result<()> {
         rewritten.kept.extend(objects);
         rewritten.kept.sort_by_key(|kept| kept.line);
     }
-    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

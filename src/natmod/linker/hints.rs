@@ -103,7 +103,10 @@ fn undefined(symbols: &[(String, Site)], arch: Arch, known: &[String]) -> Vec<St
             Some(provider) => provider_hint(provider, arch, name),
             None => match near {
                 Some((_, near)) => format!("did {name} mean {near}, which is defined?"),
-                None => format!("give the object file or library (-l) that defines {name}"),
+                None => format!(
+                    "a file that defines {name} is missing: add it to SRC in the Makefile, or give its object \
+                     file, or its library with -l"
+                ),
             },
         };
         if !hints.contains(&hint) {
