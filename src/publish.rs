@@ -121,6 +121,38 @@ impl Staging {
     }
 }
 
+/// The directory that holds an output, made if it was not there. Dropped while nothing is in it, what was made
+/// is gone again.
+#[derive(Debug)]
+pub(crate) struct Parent {
+    path: PathBuf,
+    /// The directories that were made, the outermost last.
+    made: Vec<PathBuf>,
+}
+
+impl Parent {
+    pub(crate) fn of(out: &Path) -> Result<Parent> {
+        let (path, _) = parent_and_name(out)?;
+        let missing = path.ancestors().take_while(|ancestor| !ancestor.exists());
+        let made = missing.map(Path::to_owned).collect();
+        fs::create_dir_all(&path).map_err(|error| Error::io("create", &path, &error))?;
+        Ok(Parent { path, made })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        for directory in &self.made {
+            // What holds something is not removed, which is what this counts on.
+            let _ = fs::remove_dir(directory);
+        }
+    }
+}
+
 /// The directory that holds `out`, absolute, and `out`'s own name.
 pub(crate) fn parent_and_name(out: &Path) -> Result<(PathBuf, &OsStr)> {
     let absolute = std::path::absolute(out).map_err(|error| Error::io("resolve", out, &error))?;

@@ -81,7 +81,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     jobs: Jobs,
     /// End the build when it takes longer than this many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "3600")]
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = super::seconds)]
     time_limit: u64,
     /// Keep the build directory beside the output, as DIR.build
     #[arg(long)]

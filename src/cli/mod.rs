@@ -61,14 +61,20 @@ struct Global {
 #[derive(Debug, clap::Args)]
 struct Jobs {
     /// How many compilers run at once [default: one per processor]
-    #[arg(long, short, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
 }
 
 impl Jobs {
     fn get(&self) -> usize {
-        self.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+        let available = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.jobs.map_or_else(available, usize::from)
     }
+}
+
+/// A number of seconds, as a command line has it.
+fn seconds(text: &str) -> std::result::Result<u64, String> {
+    text.parse().map_err(|_| "expected a number of seconds, such as 300".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

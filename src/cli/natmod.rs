@@ -66,7 +66,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     jobs: Jobs,
     /// End the make of a module when it takes longer than this many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "600")]
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = super::seconds)]
     time_limit: u64,
     /// Stop at the first module that cannot be built, and write nothing
     #[arg(long, overrides_with = "keep_going")]

@@ -53,7 +53,7 @@ pub(super) struct Arguments {
     mount: Option<PathBuf>,
     /// End the run after this many seconds with exit code 6; 0 lets it run as long as it takes
     /// [default: 60, none for an interactive session]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     timeout: Option<u64>,
     /// The emulator to run, a name on PATH or a file, in place of the one that firmware.json names
     #[arg(long, value_name = "PROGRAM")]

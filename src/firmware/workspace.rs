@@ -10,50 +10,55 @@
 //! build/            what upstream's build writes
 //! ```
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::publish::parent_and_name;
+use crate::publish::{Parent, parent_and_name};
 
 /// A build's own directory. It is removed when dropped, unless it was kept.
 #[derive(Debug)]
 pub(super) struct Workspace {
     directory: tempfile::TempDir,
+    /// Dropped after the directory that is in it.
+    _parent: Parent,
 }
 
 impl Workspace {
     /// A new directory beside where the output will be: same disk, so renames work.
     pub(super) fn beside(out: &Path) -> Result<Workspace> {
-        let (parent, prefix) = parent_and_prefix(out)?;
-        let directory = tempfile::Builder::new()
-            .prefix(&prefix)
-            .tempdir_in(&parent)
-            .map_err(|error| Error::io("create a directory in", &parent, &error))?;
-        Ok(Workspace { directory })
+        let parent = Parent::of(out)?;
+        let directory =
+            tempfile::Builder::new()
+                .prefix(&prefix(out)?)
+                .tempdir_in(real(&parent)?)
+                .map_err(|error| Error::io("create a directory in", parent.path(), &error))?;
+        Ok(Workspace { directory, _parent: parent })
     }
 
     /// The same, but of a name that depends on the output's alone.
     pub(super) fn fixed(out: &Path) -> Result<Workspace> {
-        let (parent, prefix) = parent_and_prefix(out)?;
-        let mut name = prefix;
+        let mut name = prefix(out)?;
         name.push("saved");
-        let path = parent.join(name);
-        Self::at(&path).map_err(|error| {
+        Self::named(Parent::of(out)?, &name).map_err(|error| {
             error.hint("another build works there, or one was killed: then remove it")
         })
     }
 
     /// A new directory of exactly this path.
     pub(super) fn at(path: &Path) -> Result<Workspace> {
-        let (parent, name) = parent_and_name(path)?;
+        let (_, name) = parent_and_name(path)?;
+        Self::named(Parent::of(path)?, name)
+    }
+
+    fn named(parent: Parent, name: &OsStr) -> Result<Workspace> {
         let directory = tempfile::Builder::new()
             .prefix(name)
             .rand_bytes(0)
-            .tempdir_in(&parent)
-            .map_err(|error| Error::io("create", path, &error))?;
-        Ok(Workspace { directory })
+            .tempdir_in(real(&parent)?)
+            .map_err(|error| Error::io("create", &parent.path().join(name), &error))?;
+        Ok(Workspace { directory, _parent: parent })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -107,14 +112,17 @@ impl Workspace {
     }
 }
 
-/// The directory that holds `out`, made if needed, and what the names of builds for it begin with.
-fn parent_and_prefix(out: &Path) -> Result<(PathBuf, OsString)> {
-    let (parent, name) = parent_and_name(out)?;
-    fs::create_dir_all(&parent).map_err(|error| Error::io("create", &parent, &error))?;
-    // Compilers record the real path of where they run, and that is the one to map away.
-    let parent = parent.canonicalize().map_err(|error| Error::io("resolve", &parent, &error))?;
+/// What the names of builds for an output begin with.
+fn prefix(out: &Path) -> Result<OsString> {
+    let (_, name) = parent_and_name(out)?;
     let mut prefix = OsString::from(".");
     prefix.push(name);
     prefix.push(".build-");
-    Ok((parent, prefix))
+    Ok(prefix)
+}
+
+/// The real path of a directory. Compilers record that of where they run, and it is the one to map away.
+fn real(parent: &Parent) -> Result<PathBuf> {
+    let path = parent.path();
+    path.canonicalize().map_err(|error| Error::io("resolve", path, &error))
 }
