@@ -303,6 +303,23 @@ fn chips_and_boards_that_cannot_be_built_are_refused() {
 }
 
 #[test]
+fn a_failure_of_cmake_is_told_and_with_it_which_submodules_are_absent() {
+    let ground = Ground::new();
+    let says = "CMake Error at x/CMakeLists.txt:3 (message):\n  Missing\n  it.\nCall Stack:\n";
+    ground.cmake(&format!("printf '{says}' >&2; exit 1"));
+    let modules = ["lwip/lwip", "mqtt/esp-mqtt", "spiffs/spiffs"];
+    let text = modules.map(|it| format!("[submodule \"x\"]\n\tpath = components/{it}\n"));
+    write(&ground.path("idf/.gitmodules"), &text.concat());
+    write(&ground.path("idf/components/spiffs/spiffs/x.c"), "");
+    let output = ground.complete().output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    let expected = "error: CMake Error at x/CMakeLists.txt:3 (message): Missing it.\n";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.contains("for want of ESP-IDF's components/mqtt/esp-mqtt: `git -C"), "{text}");
+}
+
+#[test]
 fn components_have_to_be_those_of_the_lock() {
     let ground = Ground::new();
     let words = [

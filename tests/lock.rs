@@ -8,6 +8,7 @@ mod registry;
 mod server;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -256,6 +257,14 @@ fn what_upstream_locks_is_kept() {
         stdout.contains("espressif/base 1.1.0") && stdout.contains("espressif/future 1.0.0"),
         "{stdout}"
     );
+    // A manifest may be a pipe.
+    let mut piped = command(&registry, tree.path());
+    piped.args(["--target", "esp32c3", "--manifest", "/dev/stdin", "--out"]).arg(&out);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"dependencies:\n  future: '*'\n").unwrap();
+    drop(writer);
+    let (code, stdout, stderr) = run(piped.stdin(reader));
+    assert!(code == 0 && stdout.contains("espressif/future 1.0.0"), "{stdout}{stderr}");
     // Something that upstream's version does not satisfy.
     fs::write(&extra, "dependencies:\n  base: '>=1.1.1'\n").unwrap();
     assert!(lock(&["--manifest", extra.to_str().unwrap()]).contains("espressif/base 1.2.0"));

@@ -159,9 +159,8 @@ fn settle_in(workspace: &Path, before: &Inputs) -> Result<Inputs> {
         let changed = match known {
             None => seconds(&fs::metadata(path).map_err(|error| Error::io("read", path, &error))?),
             Some(known) => {
-                File::options()
-                    .append(true)
-                    .open(path)
+                // Opened to be read: the owner may change the time of a file that is not to be written.
+                File::open(path)
                     .and_then(|file| {
                         file.set_modified(UNIX_EPOCH + Duration::from_secs(known.changed))
                     })

@@ -235,7 +235,7 @@ pub(crate) fn failure(log: &Path, ended: &str) -> Error {
 }
 
 /// The first line that says what went wrong, preferring what a tool said to what make made of it.
-fn first_error(lines: impl Iterator<Item = String>) -> Option<String> {
+fn first_error(mut lines: impl Iterator<Item = String>) -> Option<String> {
     const TOOLS: &[&str] = &[
         "error:",
         "Error:",
@@ -250,7 +250,10 @@ fn first_error(lines: impl Iterator<Item = String>) -> Option<String> {
         "No such file or directory",
     ];
     let mut from_make = None;
-    for line in lines {
+    while let Some(line) = lines.next() {
+        if line.starts_with(CMAKE_ERROR) {
+            return Some(cmake_error(line, &mut lines));
+        }
         if TOOLS.iter().any(|pattern| line.contains(pattern)) && !line.starts_with("make") {
             return Some(line.trim().to_owned());
         }
@@ -259,6 +262,32 @@ fn first_error(lines: impl Iterator<Item = String>) -> Option<String> {
         }
     }
     from_make
+}
+
+/// How CMake begins an error that it knows the place of.
+const CMAKE_ERROR: &str = "CMake Error at ";
+
+/// The place of an error of CMake with the paragraph below it. The output of a CMake that another one
+/// ran may be that paragraph; then it is the inner one's error that says what is wrong.
+fn cmake_error(place: String, lines: &mut impl Iterator<Item = String>) -> String {
+    let mut error = place.trim().to_owned();
+    let mut begun = false;
+    for line in lines {
+        let line = line.trim();
+        if line.starts_with(CMAKE_ERROR) {
+            line.clone_into(&mut error);
+            begun = false;
+        } else if error.contains("CMake Warning") {
+            // The inner one's error comes after its warnings.
+        } else if begun && (line.is_empty() || line.starts_with("Call Stack")) {
+            break;
+        } else if !line.is_empty() {
+            begun = true;
+            error.push(' ');
+            error.push_str(line);
+        }
+    }
+    error
 }
 
 /// The compiler flags that put `name` for a directory into everything a compilation records.
@@ -314,6 +343,25 @@ mod tests {
             Some("make: *** [x] Error 1")
         );
         assert_eq!(first_error(lines("all is well")), None);
+    }
+
+    #[test]
+    fn an_error_of_cmake_is_told_with_its_text() {
+        let simple = "-- x\nCMake Error at a/CMakeLists.txt:3 (message):\n  no such\n  thing\nCall Stack \
+            (most recent call first):\n  b:1 (include)\n\n\n-- Configuring incomplete\n";
+        assert_eq!(
+            first_error(lines(simple)).as_deref(),
+            Some("CMake Error at a/CMakeLists.txt:3 (message): no such thing")
+        );
+        let nested = "CMake Error at outer.cmake:225 (message):\n  CMake Warning (dev) at x.cmake:8:\n\n    \
+            Syntax\n\n  This warning is for\n  developers.\n\n  CMake Error at inner.txt:3 (message):\n\n    \
+            Missing\n    this.\n\n  Call Stack:\n";
+        assert_eq!(
+            first_error(lines(nested)).as_deref(),
+            Some("CMake Error at inner.txt:3 (message): Missing this.")
+        );
+        let cut = first_error(lines("CMake Error at a:1 (x):\n"));
+        assert_eq!(cut.as_deref(), Some("CMake Error at a:1 (x):"));
     }
 
     #[test]

@@ -9,7 +9,9 @@ use crate::component::resolve::idf_version;
 use crate::component::version::Version;
 use crate::error::{Error, Kind, Result};
 use crate::firmware::job::Job;
+use crate::firmware::submodule;
 use crate::process;
+use crate::upstream::copy;
 
 /// The Python modules that ESP-IDF's build imports, with the packages that have them.
 const MODULES: &[(&str, &str)] = &[
@@ -54,6 +56,14 @@ impl Idf {
         let python = locate(python)?;
         check_python(&python)?;
         Ok(Idf { path, version, python })
+    }
+
+    /// The submodules whose directories are empty, as far as can be told. Most builds do without some:
+    /// other chips' libraries.
+    pub(super) fn absent_submodules(&self) -> Vec<String> {
+        let listed = copy::submodules(&self.path).unwrap_or_default();
+        let absent = listed.iter().filter(|path| !submodule::present(&self.path, path));
+        absent.map(|path| path.display().to_string()).collect()
     }
 
     /// Checks that the chip is more to this ESP-IDF than a preview. Only idf.py knows the difference,
@@ -127,10 +137,8 @@ fn check_submodules(idf: &Path) -> Result<()> {
         "components/heap/tlsf",
         "components/bt/host/nimble/nimble",
     ];
-    let empty = |path: &&&str| {
-        fs::read_dir(idf.join(path)).map_or(true, |mut entries| entries.next().is_none())
-    };
-    let missing: Vec<&str> = NEEDED.iter().filter(empty).copied().collect();
+    let missing: Vec<&str> =
+        NEEDED.iter().filter(|path| !submodule::present(idf, Path::new(path))).copied().collect();
     if missing.is_empty() {
         return Ok(());
     }

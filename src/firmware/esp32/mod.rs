@@ -43,12 +43,12 @@ pub(super) fn build(job: &Job<'_>) -> Result<Built> {
     let project = Project::new(job, &idf)?;
     let inputs = saved::settle(job)?;
     job.report.step(&format!("configuring {} and ESP-IDF {}", job.label(), idf.version));
-    run(job, &mut project.configure(), "cmake")?;
+    run(job, &idf, &mut project.configure(), "cmake")?;
     project.check_target(target)?;
     project.check_partitions()?;
     let frozen_modules = job.frozen_modules(&|| frozen_facts(&project))?;
     job.report.step(&format!("building {}", job.label()));
-    run(job, &mut project.ninja(&["-j", &job.request.jobs.to_string()]), "ninja")?;
+    run(job, &idf, &mut project.ninja(&["-j", &job.request.jobs.to_string()]), "ninja")?;
     saved::save(job, inputs)?;
     products::forget_places(job, &idf)?;
     let made = products::make(job)?;
@@ -120,11 +120,21 @@ fn frozen_facts(project: &Project<'_>) -> Result<Option<manifest::Facts>> {
 }
 
 /// Runs a step of the build with the log, and shows its first error when it fails.
-fn run(job: &Job<'_>, command: &mut Command, name: &str) -> Result<()> {
+fn run(job: &Job<'_>, idf: &Idf, command: &mut Command, name: &str) -> Result<()> {
     let log = job.workspace.log();
     match process::run_logged(command, &log, Some(job.deadline))? {
         Outcome::Ended(status) if status.success() => Ok(()),
-        Outcome::Ended(status) => Err(make::failure(&log, &format!("{name} ended with {status}"))),
+        Outcome::Ended(status) => {
+            let error = make::failure(&log, &format!("{name} ended with {status}"));
+            Err(match idf.absent_submodules().as_slice() {
+                [] => error,
+                absent => error.hint(format!(
+                    "if it is for want of ESP-IDF's {}: `git -C {} submodule update --init --recursive`",
+                    absent.join(" "),
+                    idf.path.display()
+                )),
+            })
+        }
         Outcome::TimedOut => Err(make::timed_out()),
     }
 }

@@ -126,6 +126,9 @@ fn only_files_that_are_what_they_were_get_their_old_time() {
 
     write_file(&workspace.join("same"), "same");
     write_file(&workspace.join("changed"), "after");
+    // As a program is that was copied from Nix's store.
+    let read_only = fs::Permissions::from_mode(0o555);
+    fs::set_permissions(workspace.join("same"), read_only).unwrap();
     settle_in(workspace, &before).unwrap();
     assert_eq!(age(&workspace.join("same")), old);
     assert!(age(&workspace.join("changed")) > old);
