@@ -202,6 +202,36 @@ fn names_and_targets_are_the_users() {
 }
 
 #[test]
+fn a_target_may_run_make_again() {
+    let Some(tools) = Tools::find() else { return };
+    let top = tempfile::tempdir().unwrap();
+    let here = top.path().join("module");
+    fs::create_dir(&here).unwrap();
+    fs::write(here.join("mymodule.c"), twice_plus_one()).unwrap();
+    fs::write(here.join("earlier.mpy"), "from another time").unwrap();
+    let inner = "ifeq ($(MAKECMDGOALS),inner)\nMOD = mymodule\nSRC = mymodule.c\n\
+                 include $(MPY_DIR)/py/dynruntime.mk\ninner: all\nendif\n";
+    fs::write(
+        here.join("Makefile"),
+        format!("help:\n\techo help\nmpy:\n\t$(MAKE) inner\ntwo: mpy\n\tcp mymodule.mpy two.mpy\n{inner}"),
+    )
+    .unwrap();
+    let out = top.path().join("dist");
+    let mut command = tools.natmod(&here, &out);
+    succeeds(command.args(["--arch", "x64", "--make-target", "mpy"]));
+    assert_eq!(record(&out)["files"][0]["path"], "mymodule-mpy6.3-x64.mpy");
+    for (target, says) in [
+        ("two", "`make two` left several .mpy files: mymodule, two"),
+        ("help", "`make help` ended well and left no new .mpy file"),
+    ] {
+        let mut command = tools.natmod(&here, &out);
+        let output = command.args(["--arch", "x64", "--make-target", target]).output().unwrap();
+        assert_eq!(output.status.code(), Some(4));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn files_outside_come_along_from_a_root() {
     let Some(tools) = Tools::find() else { return };
     let top = tempfile::tempdir().unwrap();
