@@ -104,14 +104,13 @@ fn both_linkers_give_the_same_bytes_and_only_one_needs_python() {
     let Some(tools) = Tools::find() else { return };
     let extra = "def thrice(x):\n    return 3 * x\n";
     let module = module(&[("mymodule.c", &twice_plus_one()), ("extra.py", extra)]);
-    let (top, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let top = tempfile::tempdir().unwrap();
     let build = |linker: &str, python: &Path| {
         let out = top.path().join(linker);
         let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
         command.arg("natmod").arg(module.path()).arg("--micropython").arg(&tools.tree);
         command.arg("--out").arg(&out).args(["--linker", linker, "--arch", "x64,x86", "--python"]);
-        own_cache(&mut command, cache.path());
-        assert!(!stderr(&succeeds(command.arg(python))).contains("unchanged"), "{linker}");
+        succeeds(command.arg(python).arg("--rebuild"));
         let record = record(&out);
         assert_eq!(record["linker"], linker);
         record["files"].as_array().unwrap().clone()
@@ -208,7 +207,9 @@ fn a_target_may_run_make_again() {
     let here = top.path().join("module");
     fs::create_dir(&here).unwrap();
     fs::write(here.join("mymodule.c"), twice_plus_one()).unwrap();
-    fs::write(here.join("earlier.mpy"), "from another time").unwrap();
+    for name in ["earlier.mpy", "mymodule.mpy"] {
+        fs::write(here.join(name), "from another time").unwrap();
+    }
     let inner = "ifeq ($(MAKECMDGOALS),inner)\nMOD = mymodule\nSRC = mymodule.c\n\
                  include $(MPY_DIR)/py/dynruntime.mk\ninner: all\nendif\n";
     fs::write(

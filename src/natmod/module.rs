@@ -1,8 +1,9 @@
 //! The user's module: a directory with upstream's kind of Makefile, and what that Makefile says.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::tree::DYNRUNTIME;
 use super::{Arch, record};
@@ -152,9 +153,9 @@ pub(super) struct Facts {
 pub(super) enum Built {
     /// The one that `MOD` names; without `.mpy`.
     Named(String),
-    /// The only one that the user's target makes besides these, which were there before. Such a target
+    /// The only one that the user's target makes besides these, which are there without it. Such a target
     /// runs make again, with rules that a look at the Makefile does not show.
-    New(BTreeSet<String>),
+    New(Files),
 }
 
 impl Built {
@@ -166,7 +167,7 @@ impl Built {
         let made = mpy_files(directory)?;
         let target = target.map(|name| format!(" {name}")).unwrap_or_default();
         let there = match self {
-            Built::Named(name) if made.contains(name) => return Ok(name.clone()),
+            Built::Named(name) if made.contains_key(name) => return Ok(name.clone()),
             Built::Named(name) => {
                 return Err(Error::build(format!(
                     "`make{target}` ended well and left no {name}.mpy"
@@ -175,31 +176,36 @@ impl Built {
             }
             Built::New(there) => there,
         };
-        let new: Vec<&String> = made.difference(there).collect();
+        let is_new = |name: &&String| made.get(*name) != there.get(*name);
+        let new: Vec<&str> = made.keys().filter(is_new).map(String::as_str).collect();
         match new.as_slice() {
-            [one] => Ok((*one).clone()),
+            [one] => Ok((*one).to_owned()),
             [] => Err(Error::build(format!("`make{target}` ended well and left no new .mpy file"))),
-            several => {
-                let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
-                Err(Error::build(format!(
-                    "`make{target}` left several .mpy files: {}",
-                    names.join(", ")
-                ))
-                .hint("name a target that makes one of them with --make-target"))
-            }
+            several => Err(Error::build(format!(
+                "`make{target}` left several .mpy files: {}",
+                several.join(", ")
+            ))
+            .hint("name a target that makes one of them with --make-target")),
         }
     }
 }
 
-/// The `.mpy` files in a directory, without `.mpy`.
-fn mpy_files(directory: &Path) -> Result<BTreeSet<String>> {
+/// Files by name, and when each was written.
+type Files = BTreeMap<String, SystemTime>;
+
+/// The `.mpy` files in a directory; their names are without `.mpy`.
+fn mpy_files(directory: &Path) -> Result<Files> {
     let fail = |error| Error::io("read", directory, &error);
-    let mut names = BTreeSet::new();
+    let mut files = Files::new();
     for entry in fs::read_dir(directory).map_err(fail)? {
-        let name = entry.map_err(fail)?.file_name();
-        names.extend(name.to_str().and_then(|name| name.strip_suffix(".mpy")).map(str::to_owned));
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name();
+        if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".mpy")) {
+            let written = entry.metadata().and_then(|metadata| metadata.modified());
+            files.insert(name.to_owned(), written.map_err(fail)?);
+        }
     }
-    Ok(names)
+    Ok(files)
 }
 
 impl Facts {
