@@ -104,14 +104,13 @@ fn both_linkers_give_the_same_bytes_and_only_one_needs_python() {
     let Some(tools) = Tools::find() else { return };
     let extra = "def thrice(x):\n    return 3 * x\n";
     let module = module(&[("mymodule.c", &twice_plus_one()), ("extra.py", extra)]);
-    let (top, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let top = tempfile::tempdir().unwrap();
     let build = |linker: &str, python: &Path| {
         let out = top.path().join(linker);
         let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
         command.arg("natmod").arg(module.path()).arg("--micropython").arg(&tools.tree);
         command.arg("--out").arg(&out).args(["--linker", linker, "--arch", "x64,x86", "--python"]);
-        own_cache(&mut command, cache.path());
-        assert!(!stderr(&succeeds(command.arg(python))).contains("unchanged"), "{linker}");
+        succeeds(command.arg(python).arg("--rebuild"));
         let record = record(&out);
         assert_eq!(record["linker"], linker);
         record["files"].as_array().unwrap().clone()
@@ -199,6 +198,38 @@ fn names_and_targets_are_the_users() {
     // The file that MOD names, not the newest.
     let bytes = fs::read(out.join("thing-1.2-mpy6.3-x64.mpy")).unwrap();
     assert_eq!(&bytes[..4], b"M\x06\x0b\x1f");
+}
+
+#[test]
+fn a_target_may_run_make_again() {
+    let Some(tools) = Tools::find() else { return };
+    let top = tempfile::tempdir().unwrap();
+    let here = top.path().join("module");
+    fs::create_dir(&here).unwrap();
+    fs::write(here.join("mymodule.c"), twice_plus_one()).unwrap();
+    for name in ["earlier.mpy", "mymodule.mpy"] {
+        fs::write(here.join(name), "from another time").unwrap();
+    }
+    let inner = "ifeq ($(MAKECMDGOALS),inner)\nMOD = mymodule\nSRC = mymodule.c\n\
+                 include $(MPY_DIR)/py/dynruntime.mk\ninner: all\nendif\n";
+    fs::write(
+        here.join("Makefile"),
+        format!("help:\n\techo help\nmpy:\n\t$(MAKE) inner\ntwo: mpy\n\tcp mymodule.mpy two.mpy\n{inner}"),
+    )
+    .unwrap();
+    let out = top.path().join("dist");
+    let mut command = tools.natmod(&here, &out);
+    succeeds(command.args(["--arch", "x64", "--make-target", "mpy"]));
+    assert_eq!(record(&out)["files"][0]["path"], "mymodule-mpy6.3-x64.mpy");
+    for (target, says) in [
+        ("two", "`make two` left several .mpy files: mymodule, two"),
+        ("help", "`make help` ended well and left no new .mpy file"),
+    ] {
+        let mut command = tools.natmod(&here, &out);
+        let output = command.args(["--arch", "x64", "--make-target", target]).output().unwrap();
+        assert_eq!(output.status.code(), Some(4));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -7,14 +7,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use micropython_builder::natmod::linker::{Externs, Input, Qstrs, Release, Request, link};
-use micropython_builder::natmod::{Arch, Header};
+use micropython_builder::natmod::{Arch, Header, MpyVersion};
 
 fn release(choice: u8) -> Release {
     let old = choice & 1 != 0;
     Release {
         number: if old { (1, 18) } else { (1, 20 + u32::from(choice >> 1) % 9) },
-        version: if old { 5 } else { 6 },
-        sub_version: 3,
+        mpy_version: if old { MpyVersion { major: 5, sub: 0 } } else { MpyVersion { major: 6, sub: 3 } },
         static_qstrs: vec![String::new(), "__init__".to_owned()],
         character_names: Vec::new(),
         objects: vec![("mp_type_type".to_owned(), 73)],

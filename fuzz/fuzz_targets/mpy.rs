@@ -11,7 +11,7 @@ fuzz_target!(|data: &[u8]| {
     let described = Mpy::parse(data);
     let Ok(header) = Header::parse(data) else { return };
     let described = described.expect("a header that is read is described");
-    assert_eq!(described.version, header.version_text());
+    assert_eq!(described.version, header.mpy_version().to_string());
     if let Some(contents) = &described.contents {
         assert!(contents.native_size + contents.bytecode_size + contents.rodata_size <= data.len() as u64);
     }

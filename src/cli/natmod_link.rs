@@ -156,10 +156,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
         format!("{arch}, {text} bytes of code, {rodata} of constants apart, {bss} of zeroed data");
     report.module = Some(Sizes {
         arch: arch.name(),
-        mpy_version: match release.version {
-            5 => "5".to_owned(),
-            version => format!("{version}.{}", release.sub_version),
-        },
+        mpy_version: release.mpy_version.to_string(),
         size: module.bytes.len(),
         text,
         rodata,

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::upstream::make::Facts;
+use crate::upstream::submodule;
+
+pub(super) use submodule::present;
 
 /// What leaves a submodule out of a build, for those that carry an optional feature.
 const LEFT_OUT_BY: &[(&str, &str)] = &[
@@ -22,11 +25,6 @@ pub(super) fn needed<'a>(submodules: &'a [PathBuf], facts: &Facts) -> Vec<&'a Pa
         facts.paths.iter().any(|word| word.contains(&inside))
     };
     submodules.iter().map(PathBuf::as_path).filter(|submodule| mentioned(submodule)).collect()
-}
-
-/// Whether a submodule has been fetched: an unfetched one is an empty directory.
-pub(super) fn present(tree: &Path, submodule: &Path) -> bool {
-    fs::read_dir(tree.join(submodule)).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Checks the submodules that the user gives: that the tree declares them, and that they hold something.
@@ -65,16 +63,9 @@ pub(super) fn check(given: &BTreeMap<String, PathBuf>, declared: &[PathBuf]) -> 
 
 /// The error for submodules that are needed and not there, with what would bring them.
 pub(super) fn missing(tree: &Path, missing: &[&Path]) -> Error {
-    let names: Vec<String> = missing.iter().map(|path| path.display().to_string()).collect();
-    let names = names.join(" ");
-    let mut error =
-        Error::input(format!("{} lacks submodules that this build needs: {names}", tree.display()));
-    error = if tree.join(".git").exists() {
-        error.hint(format!("`git -C {} submodule update --init {names}`", tree.display()))
-    } else {
-        error
-            .hint("build from a release: `--micropython v1.28.0` fetches what it needs by its pins")
-    };
+    let error = submodule::missing(tree, missing, |_| {
+        "build from a release: `--micropython v1.28.0` fetches what it needs by its pins".to_owned()
+    });
     with_left_out(error, missing)
 }
 

@@ -108,7 +108,7 @@ impl Mpy {
 
     fn of(header: &Header) -> Mpy {
         Mpy {
-            version: header.version_text(),
+            version: header.mpy_version().to_string(),
             major_version: header.version,
             sub_version: header.sub_version(),
             native: header.is_native(),

@@ -10,10 +10,10 @@ use super::cell::{Cell, Site};
 use super::module::Snapshot;
 use super::options::Options;
 use super::record::{self, Failed, File, NotSupported, Record};
-use super::release::{Release, Source};
 use super::run::{Done, Good, Run, logs};
 use super::store::{self, Finished};
 use super::toolchain::Choice;
+use super::tree::{Source, Tree};
 use crate::error::{Error, Result};
 use crate::pins::Sha256Hash;
 use crate::publish::{self, Staging};
@@ -71,9 +71,9 @@ pub struct Outcome {
 pub fn build(request: &Request, report: &dyn Report) -> Result<Outcome> {
     publish::check(&request.out, record::FILE_NAME)?;
     request.options.check(&request.archs)?;
-    let releases = releases(&request.sources)?;
-    for release in &releases {
-        request.options.warn(release, report);
+    let trees = trees(&request.sources)?;
+    for tree in &trees {
+        request.options.warn(tree, report);
     }
     let workspace = tempfile::Builder::new()
         .prefix("natmod-")
@@ -87,7 +87,7 @@ pub fn build(request: &Request, report: &dyn Report) -> Result<Outcome> {
     let root = request.root.as_deref().unwrap_or(&request.module);
     let sources = workspace_path.join("source");
     let snapshot = Snapshot::take(&request.module, root, &request.out, &sources)?;
-    let (cells, not_supported) = matrix(&releases, &request.archs)?;
+    let (cells, not_supported) = matrix(&trees, &request.archs)?;
     let rewritten = if cells.iter().any(|cell| request.options.rewrites(cell.arch)) {
         snapshot.rewritten(&workspace_path.join("rewritten"))?
     } else {
@@ -106,41 +106,37 @@ pub fn build(request: &Request, report: &dyn Report) -> Result<Outcome> {
         caches: &caches,
         time_limit: request.time_limit,
     };
-    let results = Run::new(request, &site, report).all(cells, &releases)?;
+    let results = Run::new(request, &site, report).all(cells, &trees)?;
     publish(&site, request, results, not_supported)
 }
 
-fn releases(sources: &[Source]) -> Result<Vec<Release>> {
-    let mut releases: Vec<Release> = Vec::new();
+fn trees(sources: &[Source]) -> Result<Vec<Tree>> {
+    let mut trees: Vec<Tree> = Vec::new();
     for source in sources {
-        let release = Release::new(source.clone())?;
-        if let Some(other) = releases.iter().find(|other| other.mpy_version == release.mpy_version)
-        {
+        let tree = Tree::new(source.clone())?;
+        if let Some(other) = trees.iter().find(|other| other.mpy_version == tree.mpy_version) {
             return Err(Error::usage(format!(
                 "MicroPython {} and {} both have .mpy version {}, so their files would have the same \
                  names",
-                other.source.version, release.source.version, release.mpy_version
+                other.source.version, tree.source.version, tree.mpy_version
             ))
             .hint("build for one after the other, each with an --out of its own"));
         }
-        releases.push(release);
+        trees.push(tree);
     }
-    Ok(releases)
+    Ok(trees)
 }
 
 /// The cells that exist upstream, and those that don't.
-fn matrix<'a>(
-    releases: &'a [Release],
-    archs: &[Arch],
-) -> Result<(Vec<Cell<'a>>, Vec<NotSupported>)> {
+fn matrix<'a>(trees: &'a [Tree], archs: &[Arch]) -> Result<(Vec<Cell<'a>>, Vec<NotSupported>)> {
     let (mut cells, mut absent) = (Vec::new(), Vec::new());
-    for release in releases {
+    for tree in trees {
         for arch in archs {
-            let cell = Cell { release, arch: *arch };
-            if release.supports(*arch) {
+            let cell = Cell { tree, arch: *arch };
+            if tree.supports(*arch) {
                 cells.push(cell);
             } else {
-                let version = &release.source.version;
+                let version = &tree.source.version;
                 let reason = format!("MicroPython {version} has no native modules for {arch}");
                 absent.push(NotSupported { cell: cell.record(), reason });
             }
@@ -193,7 +189,7 @@ fn publish(
                     error: error.message().to_owned(),
                     hints: error.hints().to_vec(),
                 });
-                let place = format!("{}, .mpy version {}", cell.arch, cell.release.mpy_version);
+                let place = format!("{}, .mpy version {}", cell.arch, cell.tree.mpy_version);
                 faults.push(error.context(place));
             }
         }

@@ -1,4 +1,4 @@
-//! One cell of the matrix, an architecture and a release: its directory, its make, and what came out.
+//! One cell of the matrix, an architecture and a tree: its directory, its make, and what came out.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,9 +11,9 @@ use jobserver::Client;
 use super::header::HeaderError;
 use super::module::{self, Facts, Rewritten, Snapshot};
 use super::options::Options;
-use super::release::Release;
 use super::store::{About, Finished};
 use super::toolchain::Toolchain;
+use super::tree::Tree;
 use super::{Arch, Header, Linker, MpyVersion, diagnosis, record};
 use crate::error::{Error, Result};
 use crate::pins::{Hasher, Sha256Hash};
@@ -25,23 +25,23 @@ const KEY_VERSION: &str = "native module 2";
 /// A cell of the matrix.
 #[derive(Debug, Clone)]
 pub(super) struct Cell<'a> {
-    pub release: &'a Release,
+    pub tree: &'a Tree,
     pub arch: Arch,
 }
 
 impl Cell<'_> {
     /// A name for it that is also good for a file.
     pub(super) fn name(&self) -> String {
-        format!("mpy{}-{}", self.release.mpy_version, self.arch)
+        format!("mpy{}-{}", self.tree.mpy_version, self.arch)
     }
 
     /// What the record says of it.
     pub(super) fn record(&self) -> record::Cell {
         record::Cell {
             arch: self.arch.name().to_owned(),
-            mpy_version: self.release.mpy_version.to_string(),
-            micropython: self.release.source.version.clone(),
-            commit: self.release.source.commit.clone(),
+            mpy_version: self.tree.mpy_version.to_string(),
+            micropython: self.tree.source.version.clone(),
+            commit: self.tree.source.commit.clone(),
         }
     }
 }
@@ -88,19 +88,19 @@ impl<'s> Site<'s> {
         hasher.update(KEY_VERSION.as_bytes());
         hasher.update(sources.as_bytes());
         hasher.update(below.as_os_str().as_encoded_bytes());
-        hasher.update(cell.release.identity().as_bytes());
+        hasher.update(cell.tree.identity().as_bytes());
         hasher.update(cell.arch.name().as_bytes());
         hasher.update(toolchain.identity.as_bytes());
         hasher.update(self.options_identity.as_bytes());
         hasher.finish().to_hex()
     }
 
-    /// Where the sources of a release lie, seen from the workspace.
-    fn tree(release: &Release) -> String {
-        format!("micropython/{}", release.mpy_version)
+    /// Where the sources of a tree lie, seen from the workspace.
+    fn tree(tree: &Tree) -> String {
+        format!("micropython/{}", tree.mpy_version)
     }
 
-    /// Where a release's mpy-cross lies, seen from the workspace.
+    /// Where a tree's mpy-cross lies, seen from the workspace.
     pub(super) fn mpy_cross(version: MpyVersion) -> String {
         format!("mpy-cross/{version}/mpy-cross")
     }
@@ -111,15 +111,15 @@ impl<'s> Site<'s> {
     ///
     /// # Errors
     /// When something cannot be written.
-    pub(super) fn lay_out(&self, releases: &[Release]) -> Result<()> {
+    pub(super) fn lay_out(&self, trees: &[Tree]) -> Result<()> {
         let make_directory = |path: &Path| {
             fs::create_dir_all(path).map_err(|error| Error::io("create", path, &error))
         };
         make_directory(&self.workspace.join("micropython"))?;
         make_directory(&self.workspace.join("logs"))?;
         make_directory(&self.linker_cache())?;
-        for release in releases {
-            link(&release.source.path, &self.workspace.join(Self::tree(release)))?;
+        for tree in trees {
+            link(&tree.source.path, &self.workspace.join(Self::tree(tree)))?;
         }
         if let Some(externs) = &self.options.externs {
             let to = self.workspace.join("externs.ld");
@@ -164,8 +164,8 @@ impl<'s> Site<'s> {
             format!("ARCH={}", cell.arch).into(),
             "BUILD=build".into(),
             format!("CROSS={}", toolchain.prefix).into(),
-            format!("MPY_DIR={way_out}{}", Self::tree(cell.release)).into(),
-            format!("MPY_CROSS={way_out}{}", Self::mpy_cross(cell.release.mpy_version)).into(),
+            format!("MPY_DIR={way_out}{}", Self::tree(cell.tree)).into(),
+            format!("MPY_CROSS={way_out}{}", Self::mpy_cross(cell.tree.mpy_version)).into(),
             assignment("PYTHON", &makefile_word(self.python.as_os_str())),
         ];
         let externs = format!("{way_out}externs.ld");
@@ -180,7 +180,7 @@ impl<'s> Site<'s> {
         // In the environment, so that makefiles add to it.
         environment.push(("MPY_CROSS_FLAGS".into(), flags.join(OsStr::new(" "))));
         let make = Make { directory, variables, environment };
-        let facts = Facts::ask(&make)?;
+        let facts = Facts::ask(&make, self.options.make_target.as_deref())?;
         let log = self.log(&cell);
         fs::write(&log, self.preface(cell.arch))
             .map_err(|error| Error::io("write", &log, &error))?;
@@ -204,18 +204,15 @@ impl<'s> Site<'s> {
         make.run_beside(others, target, log, Instant::now() + self.time_limit).map_err(
             |error| {
                 let linker = &self.options.linker;
-                diagnosis::Scene { make, log, release: cell.release, arch: cell.arch, linker }
+                diagnosis::Scene { make, log, tree: cell.tree, arch: cell.arch, linker }
                     .explain(error)
             },
         )?;
-        let path = make.directory.join(format!("{}.mpy", facts.built));
-        let bytes = fs::read(&path).map_err(|_| {
-            let target = target.map(|name| format!(" {name}")).unwrap_or_default();
-            Error::build(format!("`make{target}` ended well and left no {}.mpy", facts.built))
-                .hint("MOD in the Makefile names the file that is taken")
-        })?;
+        let built = facts.built.find(&make.directory, target)?;
+        let path = make.directory.join(format!("{built}.mpy"));
+        let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, &error))?;
         check(&bytes, cell)?;
-        let module = module::name(&facts.built, cell.arch).to_owned();
+        let module = module::name(&built, cell.arch).to_owned();
         Ok(Finished { about: About { module }, bytes })
     }
 }
@@ -236,19 +233,14 @@ fn check(bytes: &[u8], cell: &Cell<'_>) -> Result<()> {
     let found = match Header::parse(bytes) {
         Ok(header) => format!(
             ".mpy version {} for {}",
-            header.version_text(),
+            header.mpy_version(),
             super::header::arch_text(header.arch_code())
         ),
         Err(HeaderError::NotMpy) => "no .mpy file".to_owned(),
         Err(HeaderError::CutOff) => "a .mpy file that is cut off".to_owned(),
         Err(HeaderError::UnknownVersion(version)) => format!(".mpy version {version}"),
     };
-    let version = cell.release.mpy_version;
-    let named = match version.sub {
-        0 if version.major == 6 => "6.0".to_owned(),
-        _ => version.to_string(),
-    };
-    let expected = format!(".mpy version {named} for {}", cell.arch);
+    let expected = format!(".mpy version {} for {}", cell.tree.mpy_version, cell.arch);
     if found == expected {
         return Ok(());
     }

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSection, ObjectSymbol};
 
-use super::release::Release;
+use super::tree::Tree;
 use super::{Arch, Linker, toolchain};
 use crate::doctor;
 use crate::error::Error;
+use crate::upstream::copy::submodules;
 use crate::upstream::make::Make;
+use crate::upstream::submodule;
 
 /// The addresses of the ESP8266's ROM functions, in a MicroPython tree.
 const ESP8266_ROM: &str = "ports/esp8266/boards/eagle.rom.addr.v6.ld";
@@ -24,7 +26,7 @@ const SHOWN: usize = 8;
 pub(super) struct Scene<'a> {
     pub make: &'a Make,
     pub log: &'a Path,
-    pub release: &'a Release,
+    pub tree: &'a Tree,
     pub arch: Arch,
     pub linker: &'a Linker,
 }
@@ -92,6 +94,9 @@ impl Scene<'_> {
 
     fn hint(&self, error: Error, log: &str) -> Error {
         let message = error.message().to_owned();
+        if let Some(missing) = self.missing_submodule(&message) {
+            return missing;
+        }
         if message.contains("No rule to make target") && message.contains("../") {
             return error.hint(
                 "the Makefile uses files outside its own directory: name a directory that contains \
@@ -113,12 +118,27 @@ impl Scene<'_> {
         error
     }
 
+    /// Says which submodule a file that is not there is of, if that is why.
+    fn missing_submodule(&self, message: &str) -> Option<Error> {
+        let tree = &self.tree.source.path;
+        let submodules = submodules(tree).ok()?;
+        let path = submodules.iter().find(|path| {
+            message.contains(&format!("/{}/", path.display())) && !submodule::present(tree, path)
+        })?;
+        Some(submodule::missing(tree, &[path], |names| {
+            format!(
+                "give a checkout of MicroPython in which `git submodule update --init {names}` has \
+                 been run"
+            )
+        }))
+    }
+
     /// Says which library or option has the symbols that are undefined; of those that none has, what the
     /// linker's own hints say.
     fn undefined(&self, message: String, symbols: BTreeSet<&str>, hints: &[&str]) -> Error {
         let mut error = Error::build(message);
         let mut left = symbols.clone();
-        let runtime = self.release.knows_variable("LINK_RUNTIME");
+        let runtime = self.tree.knows_variable("LINK_RUNTIME");
         for (library, is_runtime) in self.libraries() {
             let found = defined_in(&library, &left);
             if found.is_empty() {
@@ -133,7 +153,7 @@ impl Scene<'_> {
                 (true, false) => error.hint(format!(
                     "{has}, and MicroPython {} cannot link libraries into modules; v1.25.0 and later \
                      can",
-                    self.release.source.version
+                    self.tree.source.version
                 )),
                 (false, _) => error.hint(format!(
                     "{has}, which modules are not linked with: bring a function of your own, or use \
@@ -143,7 +163,7 @@ impl Scene<'_> {
             left.retain(|symbol| !found.contains(symbol));
         }
         if self.arch == Arch::Xtensa {
-            let rom = self.release.source.path.join(ESP8266_ROM);
+            let rom = self.tree.source.path.join(ESP8266_ROM);
             let script = fs::read_to_string(&rom).unwrap_or_default();
             let known =
                 |symbol: &&str| script.split(|c: char| !is_word(c)).any(|word| word == *symbol);

@@ -9,6 +9,8 @@
 
 use std::fmt;
 
+use super::MpyVersion;
+
 /// The first byte of a `.mpy` file.
 pub const MAGIC: u8 = b'M';
 
@@ -201,12 +203,9 @@ impl Header {
         self.version == 6 && self.feature & RESERVED != 0
     }
 
-    /// The version as MicroPython's documentation writes it: `6.3` with native code, `6` without.
-    pub fn version_text(&self) -> String {
-        match self.sub_version() {
-            Some(sub_version) => format!("{}.{sub_version}", self.version),
-            None => self.version.to_string(),
-        }
+    /// The version, of the native interface too if there is native code: `6.3` with it, `6` without.
+    pub fn mpy_version(&self) -> MpyVersion {
+        MpyVersion { major: self.version, sub: self.sub_version().unwrap_or(0) }
     }
 
     /// The MicroPython releases that load the file.
@@ -366,7 +365,7 @@ mod tests {
         let x64 = Some(Arch::X64);
         for (bytes, version, arch, flags) in [
             (&b"\x4d\x05\x0a\x1f\x20"[..], "5", x64, None),
-            (b"\x4d\x06\x08\x1f", "6.0", x64, None),
+            (b"\x4d\x06\x08\x1f", "6", x64, None),
             (b"\x4d\x06\x09\x1f", "6.1", x64, None),
             (b"\x4d\x06\x0b\x1f", "6.3", x64, None),
             (b"\x4d\x06\x2b\x1f", "6.3", Some(Arch::Xtensawin), None),
@@ -375,7 +374,7 @@ mod tests {
             (b"\x4d\x06\x00\x1f", "6", None, None),
         ] {
             let header = header(bytes);
-            assert_eq!(header.version_text(), version, "{bytes:x?}");
+            assert_eq!(header.mpy_version().to_string(), version, "{bytes:x?}");
             assert_eq!((header.arch(), header.arch_flags), (arch, flags), "{bytes:x?}");
             assert_eq!(header.length, bytes.len());
         }

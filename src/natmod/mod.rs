@@ -15,11 +15,11 @@ mod module;
 mod options;
 pub(crate) mod reader;
 pub mod record;
-mod release;
 mod run;
 pub(crate) mod scope;
 mod store;
 mod toolchain;
+mod tree;
 mod version;
 
 pub use build::{Outcome, Request, build};
@@ -27,6 +27,7 @@ pub use header::{Arch, Header};
 pub use linking::Linker;
 pub use options::Options;
 pub use record::Record;
-pub use release::Source;
+
 pub use toolchain::{Choice, architectures};
+pub use tree::Source;
 pub use version::MpyVersion;

@@ -1,9 +1,11 @@
 //! The user's module: a directory with upstream's kind of Makefile, and what that Makefile says.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use super::release::DYNRUNTIME;
+use super::tree::DYNRUNTIME;
 use super::{Arch, record};
 use crate::error::{Error, Result};
 use crate::pins::Sha256Hash;
@@ -141,23 +143,88 @@ impl Results {
 /// What a Makefile says of the module for one architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// The name of the file that is built, without `.mpy`.
-    pub built: String,
-    /// Whether Python is compiled into it.
+    pub built: Built,
+    /// Whether Python is compiled into it, or may be.
     pub has_python: bool,
 }
 
+/// Which file is the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Built {
+    /// The one that `MOD` names; without `.mpy`.
+    Named(String),
+    /// The only one that the user's target makes besides these, which are there without it. Such a target
+    /// runs make again, with rules that a look at the Makefile does not show.
+    New(Files),
+}
+
+impl Built {
+    /// The name of the file, without `.mpy`, once make has run in a directory for a target.
+    ///
+    /// # Errors
+    /// When it is not there, or is one of several.
+    pub(super) fn find(&self, directory: &Path, target: Option<&str>) -> Result<String> {
+        let made = mpy_files(directory)?;
+        let target = target.map(|name| format!(" {name}")).unwrap_or_default();
+        let there = match self {
+            Built::Named(name) if made.contains_key(name) => return Ok(name.clone()),
+            Built::Named(name) => {
+                return Err(Error::build(format!(
+                    "`make{target}` ended well and left no {name}.mpy"
+                ))
+                .hint("MOD in the Makefile names the file that is taken"));
+            }
+            Built::New(there) => there,
+        };
+        let is_new = |name: &&String| made.get(*name) != there.get(*name);
+        let new: Vec<&str> = made.keys().filter(is_new).map(String::as_str).collect();
+        match new.as_slice() {
+            [one] => Ok((*one).to_owned()),
+            [] => Err(Error::build(format!("`make{target}` ended well and left no new .mpy file"))),
+            several => Err(Error::build(format!(
+                "`make{target}` left several .mpy files: {}",
+                several.join(", ")
+            ))
+            .hint("name a target that makes one of them with --make-target")),
+        }
+    }
+}
+
+/// Files by name, and when each was written.
+type Files = BTreeMap<String, SystemTime>;
+
+/// The `.mpy` files in a directory; their names are without `.mpy`.
+fn mpy_files(directory: &Path) -> Result<Files> {
+    let fail = |error| Error::io("read", directory, &error);
+    let mut files = Files::new();
+    for entry in fs::read_dir(directory).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name();
+        if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".mpy")) {
+            let written = entry.metadata().and_then(|metadata| metadata.modified());
+            files.insert(name.to_owned(), written.map_err(fail)?);
+        }
+    }
+    Ok(files)
+}
+
 impl Facts {
-    /// Asks the Makefile.
+    /// Asks the Makefile, of which a target of the user's is to be made if there is one.
     ///
     /// # Errors
     /// When it cannot be evaluated, names no module, or does not include upstream's rules.
-    pub(super) fn ask(make: &Make) -> Result<Facts> {
+    pub(super) fn ask(make: &Make, target: Option<&str>) -> Result<Facts> {
         let [built, makefiles, python] =
             make.values(["$(MOD)", "$(MAKEFILE_LIST)", "$(SRC_MPY)$(filter %.py,$(SRC))"])?;
         if !makefiles.split_whitespace().any(|file| file.ends_with(DYNRUNTIME)) {
-            return Err(Error::input(format!("the Makefile does not include {DYNRUNTIME}"))
-                .hint("end it with `include $(MPY_DIR)/py/dynruntime.mk`"));
+            if target.is_some() {
+                let built = Built::New(mpy_files(&make.directory)?);
+                return Ok(Facts { built, has_python: true });
+            }
+            return Err(Error::input(format!("the Makefile does not include {DYNRUNTIME}")).hint(
+                "end it with `include $(MPY_DIR)/py/dynruntime.mk`, or name the target that builds \
+                       the module with --make-target",
+            ));
         }
         if built.is_empty() {
             return Err(Error::input("the Makefile does not set MOD, the module's name")
@@ -168,7 +235,7 @@ impl Facts {
                 "the Makefile's MOD is {built:?}, expected one plain name"
             )));
         }
-        Ok(Facts { built, has_python: !python.is_empty() })
+        Ok(Facts { built: Built::Named(built), has_python: !python.is_empty() })
     }
 }
 

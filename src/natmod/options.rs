@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::release::Release;
+use super::tree::Tree;
 use super::{Arch, Linker};
 use crate::error::{Error, Result};
 use crate::pins::Sha256Hash;
@@ -73,18 +73,18 @@ impl Options {
         Ok(())
     }
 
-    /// Says what a release does not know and so leaves out.
-    pub(super) fn warn(&self, release: &Release, report: &dyn Report) {
+    /// Says what a tree does not know and so leaves out.
+    pub(super) fn warn(&self, tree: &Tree, report: &dyn Report) {
         let given = [
             ("--link-runtime", "LINK_RUNTIME", self.link_runtime),
             ("--externs", "MPY_EXTERN_SYM_FILE", self.externs.is_some()),
             ("--arch-flags", "ARCH_FLAGS", self.arch_flags.is_some()),
         ];
         for (option, variable, given) in given {
-            if given && !release.knows_variable(variable) {
+            if given && !tree.knows_variable(variable) {
                 report.warn(&format!(
                     "MicroPython {} has no {variable}: {option} changes nothing there",
-                    release.source.version
+                    tree.source.version
                 ));
             }
         }

@@ -11,9 +11,9 @@ use jobserver::Client;
 
 use super::build::Request;
 use super::cell::{Cell, Prepared, Site};
-use super::release::Release;
 use super::store::{self, Finished};
 use super::toolchain::{Finder, Toolchain};
+use super::tree::Tree;
 use super::{Linker, MpyVersion};
 use crate::error::{Error, Kind, Result};
 use crate::report::Report;
@@ -59,11 +59,7 @@ impl<'r> Run<'r> {
     ///
     /// # Errors
     /// When the user interrupts, nothing can be built at all, or a cell fails that must not.
-    pub(super) fn all<'a>(
-        &self,
-        cells: Vec<Cell<'a>>,
-        releases: &[Release],
-    ) -> Result<Vec<Done<'a>>> {
+    pub(super) fn all<'a>(&self, cells: Vec<Cell<'a>>, trees: &[Tree]) -> Result<Vec<Done<'a>>> {
         let mut finder = Finder::new(&self.request.toolchains, self.report)?;
         let (mut done, mut pending) = (Vec::new(), Vec::new());
         for cell in cells {
@@ -81,10 +77,10 @@ impl<'r> Run<'r> {
             if self.request.options.linker == Linker::Upstream {
                 self.check_python()?;
             }
-            self.site.lay_out(releases)?;
+            self.site.lay_out(trees)?;
             done.extend(self.build(pending)?);
         }
-        done.sort_by_key(|done| (std::cmp::Reverse(done.cell.release.mpy_version), done.cell.arch));
+        done.sort_by_key(|done| (std::cmp::Reverse(done.cell.tree.mpy_version), done.cell.arch));
         Ok(done)
     }
 
@@ -129,7 +125,7 @@ impl<'r> Run<'r> {
             .hint("or leave --linker upstream away: this program's own linker needs no Python"))
     }
 
-    /// Builds cells: first their makefiles are asked, then mpy-cross is built for the releases that
+    /// Builds cells: first their makefiles are asked, then mpy-cross is built for the trees that
     /// need it, and then the modules.
     fn build<'a>(&self, pending: Vec<Pending<'a>>) -> Result<Vec<Done<'a>>> {
         let jobs = self.request.jobs;
@@ -182,24 +178,24 @@ impl<'r> Run<'r> {
     fn bring_mpy_cross(&self, ready: &[(Pending<'_>, Result<Prepared<'_>>)]) -> Result<()> {
         let mut brought: Vec<MpyVersion> = Vec::new();
         for prepared in ready.iter().filter_map(|(_, prepared)| prepared.as_ref().ok()) {
-            let release = prepared.cell.release;
-            if !prepared.facts.has_python || brought.contains(&release.mpy_version) {
+            let tree = prepared.cell.tree;
+            if !prepared.facts.has_python || brought.contains(&tree.mpy_version) {
                 continue;
             }
-            brought.push(release.mpy_version);
+            brought.push(tree.mpy_version);
             let workspace = self.site.workspace;
-            let tree = workspace.join(format!("mpy-cross/{}/tree", release.mpy_version));
-            release.copy_mpy_cross_sources(&tree)?;
-            let log = workspace.join("logs").join(format!("mpy-cross-{}.log", release.mpy_version));
+            let copy = workspace.join(format!("mpy-cross/{}/tree", tree.mpy_version));
+            tree.copy_mpy_cross_sources(&copy)?;
+            let log = workspace.join("logs").join(format!("mpy-cross-{}.log", tree.mpy_version));
             let program = mpy_cross::Build {
-                tree: &tree,
+                tree: &copy,
                 environment: self.site.environment(),
                 jobs: self.request.jobs,
                 log: &log,
                 deadline: Instant::now() + self.request.time_limit,
             }
             .get(self.report)?;
-            let at = workspace.join(Site::mpy_cross(release.mpy_version));
+            let at = workspace.join(Site::mpy_cross(tree.mpy_version));
             symlink(&program, &at).map_err(|error| Error::io("create", &at, &error))?;
         }
         Ok(())
@@ -218,7 +214,7 @@ impl<'r> Run<'r> {
             "{} for {}, .mpy version {}: {} bytes",
             finished.about.module,
             cell.arch,
-            cell.release.mpy_version,
+            cell.tree.mpy_version,
             finished.bytes.len()
         ));
         Ok(finished)

@@ -1,10 +1,13 @@
 //! `.mpy` versions as people name them, and the release of MicroPython that is best for each.
 
 use std::fmt;
+use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::pins::MicroPython;
+use crate::source::defined;
 
 /// A `.mpy` version: of the format, and from 6.1 on of the native interface. `6` and `6.0` are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +27,29 @@ impl MpyVersion {
         MpyVersion { major: 6, sub: 0 },
         MpyVersion { major: 5, sub: 0 },
     ];
+
+    /// The version that a MicroPython source tree, v1.18 or later, loads and makes.
+    ///
+    /// # Errors
+    /// When it does not say so.
+    pub fn of_tree(tree: &Path) -> Result<MpyVersion> {
+        let path = tree.join("py/persistentcode.h");
+        let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, &error))?;
+        let header = String::from_utf8_lossy(&bytes);
+        let number = |name: &str| {
+            let number = defined(&header, name)?;
+            Some(
+                u8::try_from(number)
+                    .map_err(|_| Error::input(format!("{name} is {number} in {}", path.display()))),
+            )
+        };
+        let major = number("MPY_VERSION").unwrap_or_else(|| {
+            Err(Error::input(format!("{} does not define MPY_VERSION", path.display()))
+                .hint("MicroPython v1.18 and later are supported"))
+        })?;
+        let sub = number("MPY_SUB_VERSION").unwrap_or(Ok(0))?;
+        Ok(MpyVersion { major, sub })
+    }
 
     /// The newest pinned release that writes this version.
     ///

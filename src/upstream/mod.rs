@@ -4,3 +4,4 @@ pub(crate) mod copy;
 pub(crate) mod jobs;
 pub(crate) mod make;
 pub(crate) mod mpy_cross;
+pub(crate) mod submodule;

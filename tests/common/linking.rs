@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
@@ -250,11 +250,50 @@ impl Module {
     }
 }
 
+/// Runs this program in a directory.
+pub fn mpb(arguments: &[&str], directory: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_micropython-builder"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("MICROPYTHON")
+        .output()
+        .unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Compiles a C file with the flags that `py/dynruntime.mk` has for an architecture.
+pub fn compile(directory: &Path, name: &str, arch: &str, flags: &[&str], source: &str) -> PathBuf {
+    let own: &[&str] = match arch {
+        "armv6m" => &["-mthumb", "-mcpu=cortex-m0"],
+        "armv7m" => &["-mthumb", "-mcpu=cortex-m3"],
+        "armv7emsp" => &["-mthumb", "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"],
+        "rv32imc" => &["-march=rv32imac", "-mabi=ilp32", "-mno-relax"],
+        "x86" => &["-m32", "-fno-stack-protector"],
+        _ => &[],
+    };
+    let end = if source.starts_with('.') { "s" } else { "c" };
+    let file = directory.join(format!("{name}.{end}"));
+    let object = directory.join(format!("{name}.o"));
+    fs::write(&file, source).unwrap();
+    let mut command = Command::new(compiler(arch));
+    command.args(["-Os", "-ffreestanding", "-fpic", "-fno-common"]).args(own).args(flags);
+    run(command.arg("-c").arg("-o").args([&object, &file]));
+    object
+}
+
 // Each test program uses some of these.
 const _: [&str; 9] = ARCHS;
 const _: fn(&Tools, &str) -> Module = Module::example;
 const _: fn(&Module, &Tools, &str) -> Result<Vec<u8>, String> = Module::with_upstream;
+const _: fn(&Module, &Tools, &str) -> Result<Vec<u8>, String> = Module::with_ours;
 const _: fn(&Module, &Tools, &str) -> [String; 2] = Module::headers;
 const _: fn(&Module, &Tools, &str) -> Vec<String> = Module::members;
 const _: fn(&Module, &Tools, &str, &[String]) -> Vec<u8> = Module::with_upstream_and_members;
 const _: fn(&Module) = Module::unlink;
+const _: fn(&[&str], &Path) -> Output = mpb;
+const _: fn(&Output) -> String = stderr;
+const _: fn(&Path, &str, &str, &[&str], &str) -> PathBuf = compile;
+const _: fn(&str, &BTreeMap<String, String>, &str) -> Module = Module::generated;

@@ -1,13 +1,11 @@
 //! What runs native modules of each architecture: the unix port, QEMU's boards, and for Xtensa a small port of
 //! our own (`tests/xtensa`).
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::thread;
 
 use rustix::fs::{FlockOperation, flock};
@@ -85,18 +83,13 @@ pub fn program(tree: &Path, runner: Runner) -> Vec<String> {
     }
 }
 
-/// Does something with each architecture and what runs it, as many at once as there are processors.
+/// Does something with each architecture and what runs it, all of them at once: most of the time they wait
+/// for serial lines.
 pub fn on_every_architecture(action: impl Fn(&'static str, Runner) + Sync) {
-    let queue: Mutex<VecDeque<_>> = Mutex::new(RUNNERS.into());
-    let next = || queue.lock().unwrap().pop_front();
-    let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some((arch, runner)) = next() {
-                    action(arch, runner);
-                }
-            });
+        for (arch, runner) in RUNNERS {
+            let action = &action;
+            scope.spawn(move || action(arch, runner));
         }
     });
 }

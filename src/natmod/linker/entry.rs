@@ -106,13 +106,12 @@ fn riscv_long(distance: i64) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::natmod::Arch;
+    use crate::natmod::{Arch, MpyVersion};
 
     fn release(number: (u32, u32)) -> Release {
         Release {
             number,
-            version: 6,
-            sub_version: 3,
+            mpy_version: MpyVersion { major: 6, sub: 3 },
             static_qstrs: Vec::new(),
             character_names: Vec::new(),
             objects: Vec::new(),

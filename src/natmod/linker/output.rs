@@ -35,7 +35,7 @@ pub(super) fn write(
     let mut out = Vec::with_capacity(image.text.len() + image.rodata.len() + 256);
     let release = program.release;
     let arch = program.target.arch.code() << 2;
-    out.extend_from_slice(&[header::MAGIC, release.version]);
+    out.extend_from_slice(&[header::MAGIC, release.mpy_version.major]);
     if release.has_qstrs_in_code() {
         out.extend_from_slice(&[arch | UNICODE, SMALL_INT_BITS, QSTR_WINDOW]);
         put_varuint(&mut out, (image.text.len() as u64) << 2 | KIND_VIPER);
@@ -43,7 +43,7 @@ pub(super) fn write(
         put_qstr_links(&mut out, program, layout, qstrs);
     } else {
         let flags = if arch_flags != 0 { header::ARCH_FLAGS_PRESENT } else { 0 };
-        out.extend_from_slice(&[arch | flags | release.sub_version, SMALL_INT_BITS]);
+        out.extend_from_slice(&[arch | flags | release.mpy_version.sub, SMALL_INT_BITS]);
         if arch_flags != 0 {
             put_varuint(&mut out, arch_flags);
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::python;
 use crate::error::{Error, Result};
-use crate::natmod::Arch;
+use crate::natmod::{Arch, MpyVersion};
 use crate::source;
 
 /// A release, as far as native modules for it depend on it.
@@ -13,10 +13,8 @@ use crate::source;
 pub struct Release {
     /// Its number: 1.28 is `(1, 28)`.
     pub number: (u32, u32),
-    /// The version of the `.mpy` format that it loads.
-    pub version: u8,
-    /// The version of the native interface; 0 before `.mpy` version 6.1.
-    pub sub_version: u8,
+    /// The `.mpy` version that it loads.
+    pub mpy_version: MpyVersion,
     /// The strings that every firmware has, the first of which has the number 1
     /// (`static_qstr_list` of `py/makeqstrdata.py`).
     pub static_qstrs: Vec<String>,
@@ -40,14 +38,12 @@ impl Release {
             let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, &error))?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
-        let header = read("py/persistentcode.h")?;
-        let defined = |name| source::defined(&header, name).and_then(|value| value.try_into().ok());
         let unreadable =
             |what: &str| Error::input(format!("cannot find {what} in {}", tree.display()));
-        let version = defined("MPY_VERSION").ok_or_else(|| unreadable("the .mpy version"))?;
-        if !matches!(version, 5 | 6) {
+        let mpy_version = MpyVersion::of_tree(tree)?;
+        if !matches!(mpy_version.major, 5 | 6) {
             return Err(Error::input(format!(
-                "{} loads .mpy version {version}; native modules are linked for 5 and 6",
+                "{} loads .mpy version {mpy_version}; native modules are linked for 5 and 6",
                 tree.display()
             )));
         }
@@ -58,8 +54,7 @@ impl Release {
             .ok_or_else(|| unreadable("the objects of mp_fun_table_t"))?;
         Ok(Release {
             number,
-            version,
-            sub_version: defined("MPY_SUB_VERSION").unwrap_or(0),
+            mpy_version,
             static_qstrs,
             character_names: python::character_names(&strings),
             objects,
@@ -85,7 +80,7 @@ impl Release {
     /// Whether qstrs are words and half-words in the code that the loader fills in, as before version 6,
     /// rather than a table beside it.
     pub(super) fn has_qstrs_in_code(&self) -> bool {
-        self.version < 6
+        self.mpy_version.major < 6
     }
 
     /// Whether `MP_OBJ_NEW_QSTR(MP_QSTR_x)` is an entry of a table of objects, as before v1.21.

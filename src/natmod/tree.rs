@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Arch, MpyVersion};
 use crate::error::{Error, Result};
 use crate::pins::{Hasher, Sha256Hash};
-use crate::source::{defined, nar_hash};
+use crate::source::nar_hash;
 use crate::upstream::copy::{belongs_in_copy, copy_tree, submodules};
 use crate::upstream::mpy_cross;
 
@@ -28,7 +28,7 @@ pub struct Source {
 
 /// A MicroPython that native modules are built for.
 #[derive(Debug)]
-pub(super) struct Release {
+pub(super) struct Tree {
     pub source: Source,
     pub mpy_version: MpyVersion,
     /// The architectures that its makefile knows.
@@ -37,33 +37,19 @@ pub(super) struct Release {
     identity: Sha256Hash,
 }
 
-impl Release {
+impl Tree {
     /// Reads what a tree knows.
     ///
     /// # Errors
     /// When it cannot be read, or has no native modules.
-    pub(super) fn new(source: Source) -> Result<Release> {
+    pub(super) fn new(source: Source) -> Result<Tree> {
         let makefile = read(&source.path.join(DYNRUNTIME))?;
-        let header_path = source.path.join("py/persistentcode.h");
-        let header = read(&header_path)?;
-        let number = |name: &str| {
-            defined(&header, name).map(|number| {
-                u8::try_from(number).map_err(|_| {
-                    Error::input(format!("{name} is {number} in {}", header_path.display()))
-                })
-            })
-        };
-        let major = number("MPY_VERSION").unwrap_or_else(|| {
-            Err(Error::input(format!("{} does not define MPY_VERSION", header_path.display()))
-                .hint("MicroPython v1.18 and later are supported"))
-        })?;
-        let sub = number("MPY_SUB_VERSION").unwrap_or(Ok(0))?;
         let identity = match source.nar {
             Some(nar) => nar,
             None => identity(&source.path)?,
         };
-        Ok(Release {
-            mpy_version: MpyVersion { major, sub },
+        Ok(Tree {
+            mpy_version: MpyVersion::of_tree(&source.path)?,
             archs: Arch::ALL.into_iter().filter(|arch| knows(&makefile, *arch)).collect(),
             source,
             makefile,
