@@ -3,6 +3,7 @@
 mod boards;
 mod build;
 mod doctor;
+mod flash;
 mod hash;
 mod image;
 mod inspect;
@@ -14,6 +15,7 @@ mod progress;
 mod rewrite;
 mod run;
 mod source;
+mod stream;
 mod tree;
 mod vendor;
 
@@ -84,6 +86,8 @@ enum Command {
     Build(Box<build::Arguments>),
     /// Say what is installed, what is missing for what, and how to get it
     Doctor(doctor::Arguments),
+    /// Write firmware to a board, verify it, and see it run
+    Flash(Box<flash::Arguments>),
     /// Print the NAR hash of a file or directory, as `nix hash path` does
     Hash(hash::Arguments),
     /// Assemble, split, show images for Espressif chips and their partition tables
@@ -127,6 +131,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Boards(arguments) => boards::run(&arguments, &output),
         Command::Build(arguments) => build::run(&arguments, &output),
         Command::Doctor(arguments) => doctor::run(&arguments, &output),
+        Command::Flash(arguments) => flash::run(&arguments, &output),
         Command::Hash(arguments) => hash::run(&arguments, &output),
         Command::Image(arguments) => image::run(&arguments, &output),
         Command::Inspect(arguments) => inspect::run(&arguments, &output),
