@@ -1,6 +1,7 @@
 //! `flash`.
 
 mod after;
+mod others;
 mod text;
 
 use std::io::{self, BufRead, IsTerminal};
@@ -26,6 +27,9 @@ firmware.json; or a firmware.bin, or a micropython.bin with --app-only. Which ch
 its images, where its parts go from firmware.json or from its own partition table.
 
 Without --port, the one port is taken whose USB ids are those of an Espressif chip or of a bridge to one.
+Boards with a UF2 bootloader (rp2, samd, nrf) get a .uf2 file, copied to the drive that they show. For
+other boards, the instructions of MicroPython's own tree are printed: give --board and --micropython.
+
 What lies in the flash already is not written again; files on the board stay, unless --erase or
 --erase-filesystem is given. All is verified before anything is reported done. A run that was interrupted
 is repaired by running the same command again.
@@ -74,7 +78,9 @@ pub(super) struct Arguments {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    then: after::Arguments,
+    others: others::OtherArguments,
+    #[command(flatten)]
+    then: after::AfterArguments,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -132,9 +138,15 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
         return list(output);
     };
     let then = arguments.then.prepare(arguments, output)?;
+    if let Some(board) = &arguments.others.board {
+        return others::instruct(&arguments.others, board, None, output);
+    }
     match firmware::open(path)? {
         Given::Esp(firmware) => esp(arguments, firmware, &then, output),
-        Given::Uf2 { .. } | Given::Other(_) => Err(Error::input("not yet")),
+        Given::Uf2(path) => others::copy(arguments, &path, output),
+        Given::Other(record) => {
+            others::instruct(&arguments.others, &record.board, Some(&record.port), output)
+        }
     }
 }
 

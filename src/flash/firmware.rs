@@ -71,12 +71,7 @@ pub enum Given {
     /// A firmware for an Espressif chip.
     Esp(Firmware),
     /// A UF2 file, for a bootloader that shows itself as a drive.
-    Uf2 {
-        /// The file.
-        path: PathBuf,
-        /// The record it belongs to.
-        record: Option<Box<Record>>,
-    },
+    Uf2(PathBuf),
     /// A firmware for a port that is flashed by other tools.
     Other(Box<Record>),
 }
@@ -94,13 +89,10 @@ pub fn open(path: &Path) -> Result<Given> {
     if record.port == "esp32" {
         return from_record(path, &record).map(Given::Esp);
     }
-    match record.file(Role::Uf2).or_else(|| named(&record, "uf2")) {
-        Some(file) => {
-            let path = path.join(&file.path);
-            Ok(Given::Uf2 { path, record: Some(Box::new(record)) })
-        }
-        None => Ok(Given::Other(Box::new(record))),
-    }
+    Ok(match record.file(Role::Uf2).or_else(|| named(&record, "uf2")) {
+        Some(file) => Given::Uf2(path.join(&file.path)),
+        None => Given::Other(Box::new(record)),
+    })
 }
 
 fn named<'a>(record: &'a Record, extension: &str) -> Option<&'a File> {
@@ -113,7 +105,7 @@ fn named<'a>(record: &'a Record, extension: &str) -> Option<&'a File> {
 fn open_file(path: &Path) -> Result<Given> {
     let data = fs::read(path).map_err(|error| Error::io("read", path, &error))?;
     if looks_uf2(&data) {
-        return Ok(Given::Uf2 { path: path.to_owned(), record: None });
+        return Ok(Given::Uf2(path.to_owned()));
     }
     let fail = |error: io::Error| Error::io("read", path, &error);
     if let Some(flash) = FlashImage::read(&data.as_slice()).map_err(fail)? {

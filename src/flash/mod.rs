@@ -8,6 +8,7 @@
 pub mod checks;
 pub mod deploy;
 pub mod firmware;
+pub mod instructions;
 pub mod monitor;
 mod panic;
 mod permission;
@@ -17,6 +18,7 @@ pub mod running;
 pub mod session;
 pub mod several;
 mod smoke;
+pub mod uf2_drive;
 pub mod write;
 
 pub use firmware::Firmware;

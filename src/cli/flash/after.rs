@@ -17,7 +17,7 @@ use crate::flash::running::Board;
 use crate::repl::{Captured, Exit, Outcome, Program, RawTerminal};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct AfterArguments {
     /// Then copy the files of this directory onto the board's filesystem, through its REPL
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     deploy: Option<PathBuf>,
@@ -56,10 +56,14 @@ struct Smoke {
     stdout: String,
 }
 
-impl Arguments {
+impl AfterArguments {
+    /// Whether anything is to be done.
+    pub(super) fn any(&self) -> bool {
+        self.deploy.is_some() || self.smoke.is_some() || self.monitor
+    }
+
     pub(super) fn prepare(&self, flash: &super::Arguments, output: &Output) -> Result<Then> {
-        let any = self.deploy.is_some() || self.smoke.is_some() || self.monitor;
-        if any && !matches!(flash.after, AfterName::HardReset | AfterName::WatchdogReset) {
+        if self.any() && !matches!(flash.after, AfterName::HardReset | AfterName::WatchdogReset) {
             return Err(Error::usage(
                 "--deploy, --smoke and --monitor need a board that is started afterwards",
             )
