@@ -143,6 +143,22 @@ impl Chip {
         answer
     }
 
+    /// What the ROM says first after a reset.
+    pub fn boot_log(self, download: bool) -> String {
+        let (name, boots) = match self {
+            Chip::Esp32 => ("ets Jul 29 2019 12:21:46\r\n\r\n".to_owned(), ("0x3", "0x13")),
+            Chip::Esp32s3 => (rom("esp32s3-20210327"), ("0x0", "0x8")),
+            Chip::Esp32c3 => (rom("esp32c3-api1-20210207"), ("0x4", "0xc")),
+            Chip::Esp32c6 => (rom("esp32c6-20220919"), ("0x4", "0xc")),
+        };
+        let (boot, mode) = match (download, self) {
+            (true, Chip::Esp32) => (boots.0, "DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2)"),
+            (true, _) => (boots.0, "DOWNLOAD(USB/UART0)"),
+            (false, _) => (boots.1, "SPI_FAST_FLASH_BOOT"),
+        };
+        format!("{name}rst:0x1 (POWERON),boot:{boot} ({mode})\r\n")
+    }
+
     /// UART 0's clock divider, from which hosts derive the frequency of an ESP32's crystal, and the clock that is divided: the
     /// crystal's while the ROM runs, twice that while the stub does.
     pub fn clock_divider(self, dialect: Dialect, rate: u32) -> (u32, u32) {
@@ -150,4 +166,8 @@ impl Chip {
         let clock = if dialect == Dialect::Rom { 40_000_000 } else { 80_000_000 };
         (address, clock / rate.max(1))
     }
+}
+
+fn rom(name: &str) -> String {
+    format!("ESP-ROM:{name}\r\n")
 }

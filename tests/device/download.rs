@@ -110,8 +110,13 @@ impl Flashing {
         if self.next >= self.blocks {
             return Err(Refusal::TooMuch.into());
         }
+        if deflated {
+            self.inflate(block.bytes, board)?;
+        } else {
+            self.plain(block.bytes, board)?;
+        }
         self.next += 1;
-        if deflated { self.inflate(block.bytes, board) } else { self.plain(block.bytes, board) }
+        Ok(())
     }
 
     /// Whether the host announced more than it sent.
@@ -149,8 +154,7 @@ impl Flashing {
                 return Err(Refusal::TooMuch.into());
             }
             self.write(&out, board)?;
-            // A full buffer may mean that there is more.
-            if status == Status::StreamEnd || out.len() < out.capacity() {
+            if status == Status::StreamEnd || out.is_empty() {
                 return Ok(());
             }
         }

@@ -102,8 +102,9 @@ pub enum Then {
     /// A reset that does not look at the boot pin again.
     SoftReset,
     Application,
-    /// Nothing any more: no power, or code that crashed.
-    Gone,
+    /// It executes what is no code.
+    Crash,
+    PowerLost,
 }
 
 /// The result of a command.
@@ -227,7 +228,7 @@ impl Loader {
                 let status = refusal.status(self.dialect);
                 (self.packet(command, 0, &[], status), Then::Nothing)
             }
-            Err(Stop::PowerLost) => (Vec::new(), Then::Gone),
+            Err(Stop::PowerLost) => (Vec::new(), Then::PowerLost),
         }
     }
 
@@ -401,9 +402,8 @@ impl Loader {
                     return Err(Refusal::Failed.into());
                 }
                 if stay == 0 {
-                    // A jump to where nothing was put is the end of every answer.
                     let there = self.loaded.iter().any(|range| range.contains(&entry));
-                    let then = if there { Then::Stub } else { Then::Gone };
+                    let then = if there { Then::Stub } else { Then::Crash };
                     return Ok(Answer::done().then(then));
                 }
             }

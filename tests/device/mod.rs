@@ -5,6 +5,7 @@ pub mod chip;
 mod download;
 pub mod faults;
 mod line;
+pub mod lines;
 mod loader;
 mod nor;
 mod session;
@@ -13,17 +14,18 @@ mod slip;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use application::{Application, Start};
+use application::{Application, Program};
 use chip::{Chip, Identity};
 use faults::{Fault, Harm, Way, Wire};
 use line::Line;
+use lines::{Lines, Wiring};
 use loader::Board;
 use nor::Nor;
 use session::{Session, Shared, Straps};
@@ -36,14 +38,17 @@ pub struct Setup {
     faults: Vec<Fault>,
     application: Application,
     straps: Straps,
+    wiring: Wiring,
+    /// Whether it is in download mode when it is plugged in.
+    loader: bool,
 }
 
 /// A device that is plugged in. It is unplugged when this is dropped.
 pub struct Device {
     shared: Arc<Mutex<Shared>>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+    terminal: PathBuf,
     directory: TempDir,
-    setup: Option<(Chip, Identity, Straps)>,
 }
 
 /// What has happened since the device was plugged in.
@@ -86,6 +91,8 @@ impl Device {
             faults: Vec::new(),
             application: Application::Says(Vec::new()),
             straps: Straps::Download,
+            wiring: Wiring::Nowhere,
+            loader: true,
         }
     }
 
@@ -121,17 +128,20 @@ impl Device {
         }
     }
 
-    /// Pulls the plug, if it is still in. What is in the flash chip stays; faults and the application do not.
+    /// Pulls the plug, if it is still in: what can be plugged in again is the chip with its flash.
     pub fn unplug(mut self) -> Setup {
         self.stop();
-        let (chip, identity, straps) = self.setup.take().unwrap();
-        let flash = self.flash();
-        Setup { identity, flash, straps, ..Device::new(chip) }
+        let shared = self.lock();
+        let (board, flash) = (&shared.board, shared.board.nor.bytes().to_vec());
+        Setup { identity: board.identity.clone(), flash, ..Device::new(board.chip) }
     }
 
     fn stop(&mut self) {
         self.lock().stop = true;
-        if let Some(thread) = self.thread.take() {
+        if !self.threads.is_empty() {
+            lines::hang_up(&self.terminal);
+        }
+        for thread in self.threads.drain(..) {
             let ended = thread.join();
             assert!(ended.is_ok() || thread::panicking(), "the device failed");
         }
@@ -194,22 +204,62 @@ impl Setup {
         Setup { straps: Straps::Released, ..self }
     }
 
+    /// How the modem lines reset it; for host programs that run with [`lines::preload`].
+    pub fn wiring(self, wiring: Wiring) -> Setup {
+        Setup { wiring, ..self }
+    }
+
+    /// It is not in download mode when it is plugged in: its application runs.
+    pub fn running_application(self) -> Setup {
+        Setup { loader: false, ..self }
+    }
+
     /// What the application says after a reset: a boot log, a panic.
     pub fn boots_saying(self, log: impl Into<Vec<u8>>) -> Setup {
         Setup { application: Application::Says(log.into()), ..self }
     }
 
-    /// Something real to run after a reset; it is given the flash.
-    pub fn boots(self, start: Start) -> Setup {
-        Setup { application: Application::Real(start), ..self }
+    /// A program to run after a reset, which is told what the flash holds.
+    pub fn boots(self, program: Program) -> Setup {
+        Setup { application: Application::Runs(program), ..self }
     }
 
     /// Plugs it in.
     pub fn start(self) -> Device {
-        let Setup { chip, identity, flash, faults, application, straps } = self;
-        let mut nor = Nor::new(flash);
+        let board = self.board();
+        let shared = Arc::new(Mutex::new(Shared {
+            board,
+            wire: Wire::default(),
+            lines: Lines::new(self.wiring),
+            line_time: Duration::ZERO,
+            resets: 0,
+            running: "nothing",
+            stop: false,
+        }));
+        let line = Line::new();
+        let terminal = line.name().to_path_buf();
+        let directory = tempfile::tempdir().unwrap();
+        let port = directory.path().join("ttyUSB0");
+        symlink(&terminal, &port).unwrap();
+        let of_lines = Arc::clone(&shared);
+        let lines = lines::serve(&terminal, move |what, bits| {
+            of_lines.lock().unwrap().lines.message(what, bits)
+        });
+        let (of_session, loader) = (Arc::clone(&shared), self.loader);
+        let mut session =
+            Session::new(of_session, line, self.faults, self.application, self.straps);
+        session.begin(loader);
+        let session = thread::spawn(move || {
+            session.run();
+            let _ = fs::remove_file(port);
+        });
+        Device { shared, threads: vec![session, lines], terminal, directory }
+    }
+
+    fn board(&self) -> Board {
+        let mut nor = Nor::new(self.flash.clone());
         let mut size = nor.len();
-        for fault in &faults {
+        for fault in &self.faults {
             match fault {
                 Fault::SaysFlashSize(said) => size = *said,
                 Fault::WornCell(offset) => nor.worn = Some(*offset),
@@ -217,46 +267,35 @@ impl Setup {
                 _ => {}
             }
         }
-        let board = Board {
-            chip,
-            registers: chip.registers(&identity),
-            identity: identity.clone(),
+        Board {
+            chip: self.chip,
+            registers: self.chip.registers(&self.identity),
+            identity: self.identity.clone(),
             nor,
             capacity: size.trailing_zeros() as u8,
             rate: session::DEFAULT_RATE,
             commands: HashMap::new(),
-        };
-        let shared = Arc::new(Mutex::new(Shared {
-            board,
-            wire: Wire::default(),
-            line_time: Duration::ZERO,
-            resets: 0,
-            running: "rom",
-            stop: false,
-        }));
-        let line = Line::new();
-        let directory = tempfile::tempdir().unwrap();
-        symlink(line.name(), directory.path().join("ttyUSB0")).unwrap();
-        let session = Session::new(Arc::clone(&shared), line, faults, application, straps);
-        let port = directory.path().join("ttyUSB0");
-        let thread = thread::spawn(move || {
-            session.run();
-            let _ = fs::remove_file(port);
-        });
-        let setup = Some((chip, identity, straps));
-        Device { shared, thread: Some(thread), directory, setup }
+        }
     }
 }
 
 // Each test program uses some of these.
-const _: [fn(Setup) -> Setup; 4] =
-    [Setup::secure_boot, Setup::flash_encryption, Setup::secure_download, Setup::boot_pin_released];
+const _: [fn(Setup) -> Setup; 5] = [
+    Setup::secure_boot,
+    Setup::flash_encryption,
+    Setup::secure_download,
+    Setup::boot_pin_released,
+    Setup::running_application,
+];
 const _: fn(Setup, usize) -> Setup = Setup::flash_size;
 const _: fn(Setup, [u8; 6]) -> Setup = Setup::mac;
 const _: fn(Setup, u32, u32) -> Setup = Setup::revision;
 const _: fn(Setup, Fault) -> Setup = Setup::fault;
 const _: fn(Setup, Vec<u8>) -> Setup = Setup::boots_saying;
-const _: fn(Setup, Start) -> Setup = Setup::boots;
+const _: fn(Setup, Program) -> Setup = Setup::boots;
+const _: fn(Setup, Wiring) -> Setup = Setup::wiring;
+const _: [Wiring; 2] = [Wiring::Board, Wiring::UsbJtag];
+const _: fn() -> Option<&'static Path> = lines::preload;
 const _: fn(&Device, usize, &[u8]) = Device::write_flash;
 const _: fn(&Device) -> Vec<u8> = Device::flash;
 const _: fn(&Device) -> Stats = Device::stats;

@@ -1,32 +1,34 @@
 //! A device in use: what runs on it, what comes over the line, and what goes wrong.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::application::{Application, Running};
 use super::faults::{Fault, Way, Wire};
 use super::line::{Event, Line};
+use super::lines::{Effect, Lines};
 use super::loader::{Board, Dialect, Loader, Then};
 
 /// The rate of everything that finds no other: the boot log, MicroPython's REPL.
 pub const DEFAULT_RATE: u32 = 115_200;
 
 /// How long the line is watched at a time.
-const MOMENT: Duration = Duration::from_millis(5);
+const MOMENT: Duration = Duration::from_millis(2);
 
 /// What the chip executes.
-enum Mode {
+pub enum Mode {
     Loader(Box<Loader>),
     Application(Running),
-    /// Nothing that answers.
+    /// Nothing that answers: it is held in reset, or has crashed.
     Nothing,
 }
 
-/// What the handle on a device and its thread share.
+/// What the handle on a device and its threads share.
 pub struct Shared {
     pub board: Board,
     pub wire: Wire,
+    pub lines: Lines,
     /// How long the line was busy, at the rates it had.
     pub line_time: Duration,
     pub resets: u64,
@@ -41,20 +43,22 @@ pub struct Session {
     mode: Mode,
     faults: Vec<Fault>,
     application: Application,
-    /// What a reset starts.
     straps: Straps,
     rate: u32,
     open: bool,
 }
 
-/// What the boot pin says at a reset.
+/// What the boot pin says at a reset that no line causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Straps {
-    /// It is held: a reset leads into the loader again.
+    /// It is held, or was when the chip last looked: such a reset leads into the loader again.
     Download,
     /// It was let go after the device was put into download mode: the next reset starts the application.
     Released,
 }
+
+/// The plug has been pulled.
+struct Unplugged;
 
 impl Session {
     pub fn new(
@@ -64,53 +68,71 @@ impl Session {
         application: Application,
         straps: Straps,
     ) -> Session {
-        let mode = Mode::Loader(Box::new(Loader::new(Dialect::Rom)));
-        let (rate, open) = (DEFAULT_RATE, false);
-        Session { shared, line, mode, faults, application, straps, rate, open }
+        let mode = Mode::Nothing;
+        Session { shared, line, mode, faults, application, straps, rate: DEFAULT_RATE, open: false }
+    }
+
+    /// Puts it into the loader, or starts the application, before anybody has opened the port.
+    pub fn begin(&mut self, loader: bool) {
+        if loader {
+            self.switch(Mode::Loader(Box::new(Loader::new(Dialect::Rom))));
+        } else {
+            self.boot();
+        }
     }
 
     /// Runs until the plug is pulled.
     pub fn run(mut self) {
-        loop {
-            match self.line.receive(MOMENT) {
-                Event::Closed => {
-                    self.open = false;
-                    thread::sleep(MOMENT);
-                }
-                Event::Bytes(bytes) => {
-                    self.opened();
-                    if !self.take(&bytes) {
-                        return;
-                    }
-                }
-                Event::Nothing => self.opened(),
+        while !self.lock().stop && self.moment().is_ok() {}
+    }
+
+    fn moment(&mut self) -> Result<(), Unplugged> {
+        match self.line.receive(MOMENT) {
+            Event::Closed => {
+                self.open = false;
+                thread::sleep(MOMENT);
             }
-            if let Mode::Application(running) = &mut self.mode {
-                let says = running.says();
-                self.say(&says);
+            Event::Bytes(bytes) => {
+                self.opened();
+                self.reset();
+                self.take(&bytes)?;
             }
-            if self.shared.lock().unwrap().stop {
-                return;
-            }
+            Event::Nothing => self.opened(),
         }
+        self.reset();
+        // What it has said by then waits for a host, so that no test has to be quick.
+        if self.open
+            && let Mode::Application(running) = &mut self.mode
+        {
+            let says = running.says();
+            self.say(&says);
+        }
+        Ok(())
     }
 
     fn opened(&mut self) {
         if std::mem::replace(&mut self.open, true) {
             return;
         }
-        let babble: Vec<u8> = self
-            .faults
-            .iter()
-            .filter_map(|fault| if let Fault::Babble(bytes) = fault { Some(bytes) } else { None })
-            .flatten()
-            .copied()
-            .collect();
-        self.say(&babble);
+        let babble = self.faults.iter().find_map(|fault| match fault {
+            Fault::Babble(bytes) => Some(bytes.clone()),
+            _ => None,
+        });
+        self.say(&babble.unwrap_or_default());
     }
 
-    /// Takes bytes from the host; false when the plug was pulled.
-    fn take(&mut self, bytes: &[u8]) -> bool {
+    /// Does what the modem lines want.
+    fn reset(&mut self) {
+        let effect = self.lock().lines.effect();
+        match effect {
+            Effect::Nothing => {}
+            Effect::Held => self.switch(Mode::Nothing),
+            Effect::Starts { loader: true } => self.restart(),
+            Effect::Starts { loader: false } => self.boot(),
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Unplugged> {
         let host = self.line.rate();
         if let Mode::Loader(loader) = &self.mode
             && !loader.is_synced()
@@ -120,83 +142,85 @@ impl Session {
         }
         for byte in bytes {
             let (arrived, received) = {
-                let mut shared = self.shared.lock().unwrap();
+                let mut shared = self.lock();
                 shared.line_time += byte_time(host);
                 let arrived = shared.wire.carry(Way::ToDevice, &[*byte], &self.faults);
                 (arrived, shared.wire.received)
             };
-            for byte in arrived {
-                // At another rate, bits are seen where there are none.
-                let byte = if host == self.rate { byte } else { byte.rotate_left(3) ^ 0x5A };
-                if !self.execute(byte) {
-                    return false;
-                }
+            let mut arrived = arrived;
+            if host != self.rate {
+                arrived.iter_mut().for_each(garble);
             }
+            self.execute(&arrived)?;
             for fault in &self.faults {
                 match fault {
-                    Fault::Unplug { after } if received >= *after => return false,
+                    Fault::Unplug { after } if received >= *after => return Err(Unplugged),
                     Fault::Stall { after, time } if received == *after => thread::sleep(*time),
                     _ => {}
                 }
             }
         }
-        true
+        Ok(())
     }
 
-    fn execute(&mut self, byte: u8) -> bool {
-        match &mut self.mode {
-            Mode::Nothing => true,
-            Mode::Application(running) => {
-                running.take(byte);
-                true
-            }
-            Mode::Loader(loader) => {
-                let (says, then) = {
-                    let mut shared = self.shared.lock().unwrap();
-                    shared.board.rate = self.rate;
-                    loader.receive(byte, &mut shared.board)
-                };
-                self.say(&says);
-                self.then(then)
+    fn execute(&mut self, bytes: &[u8]) -> Result<(), Unplugged> {
+        for byte in bytes {
+            match &mut self.mode {
+                Mode::Nothing => {}
+                Mode::Application(running) => running.take(&[*byte]),
+                Mode::Loader(loader) => {
+                    let (says, then) = {
+                        let mut shared = self.shared.lock().unwrap();
+                        shared.board.rate = self.rate;
+                        loader.receive(*byte, &mut shared.board)
+                    };
+                    self.say(&says);
+                    self.then(then)?;
+                }
             }
         }
+        Ok(())
     }
 
-    fn then(&mut self, then: Then) -> bool {
+    fn then(&mut self, then: Then) -> Result<(), Unplugged> {
         match then {
             Then::Nothing => {}
             Then::Rate(rate) => self.rate = rate,
-            Then::Stub => self.become_(Mode::Loader(Box::new(Loader::new(Dialect::Stub)))),
-            Then::SoftReset if self.straps == Straps::Download => self.reset_into_loader(),
+            Then::Stub => self.switch(Mode::Loader(Box::new(Loader::new(Dialect::Stub)))),
+            Then::SoftReset if self.straps == Straps::Download => self.restart(),
             Then::SoftReset | Then::Application => self.boot(),
-            Then::Gone
-                if self.faults.iter().any(|fault| matches!(fault, Fault::PowerCut { .. })) =>
-            {
-                return false;
-            }
-            Then::Gone => self.become_(Mode::Nothing),
+            Then::PowerLost => return Err(Unplugged),
+            Then::Crash => self.switch(Mode::Nothing),
         }
-        true
+        Ok(())
     }
 
-    fn reset_into_loader(&mut self) {
-        self.shared.lock().unwrap().resets += 1;
-        self.become_(Mode::Loader(Box::new(Loader::new(Dialect::Rom))));
-        self.rate = DEFAULT_RATE;
-    }
-
-    fn boot(&mut self) {
-        let running = {
-            let mut shared = self.shared.lock().unwrap();
+    /// A reset into the loader.
+    fn restart(&mut self) {
+        let log = {
+            let mut shared = self.lock();
             shared.resets += 1;
-            self.application.boot(shared.board.nor.bytes())
+            format!("{}waiting for download\r\n", shared.board.chip.boot_log(true))
         };
         self.rate = DEFAULT_RATE;
-        self.become_(Mode::Application(running));
+        self.switch(Mode::Loader(Box::new(Loader::new(Dialect::Rom))));
+        self.say(log.as_bytes());
     }
 
-    fn become_(&mut self, mode: Mode) {
-        self.shared.lock().unwrap().running = match &mode {
+    /// A reset into the application.
+    fn boot(&mut self) {
+        let (log, running) = {
+            let mut shared = self.shared.lock().unwrap();
+            shared.resets += 1;
+            (shared.board.chip.boot_log(false), self.application.boot(shared.board.nor.bytes()))
+        };
+        self.rate = DEFAULT_RATE;
+        self.switch(Mode::Application(running));
+        self.say(log.as_bytes());
+    }
+
+    fn switch(&mut self, mode: Mode) {
+        self.lock().running = match &mode {
             Mode::Loader(loader) => loader.name(),
             Mode::Application(_) => "application",
             Mode::Nothing => "nothing",
@@ -206,11 +230,11 @@ impl Session {
 
     /// Says something, if nothing keeps it from that.
     fn say(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
+        if bytes.is_empty() || !self.open {
             return;
         }
         let mut says = {
-            let mut shared = self.shared.lock().unwrap();
+            let mut shared = self.lock();
             let received = shared.wire.received;
             for fault in &self.faults {
                 match fault {
@@ -223,14 +247,23 @@ impl Session {
             shared.line_time += byte_time(self.rate) * bytes.len() as u32;
             shared.wire.carry(Way::ToHost, bytes, &self.faults)
         };
-        if self.open && self.line.rate() != self.rate {
-            says.iter_mut().for_each(|byte| *byte = byte.rotate_left(3) ^ 0x5A);
+        if self.line.rate() != self.rate {
+            says.iter_mut().for_each(garble);
         }
         self.line.send(&says);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How long a byte takes with its start and stop bits.
 fn byte_time(rate: u32) -> Duration {
     Duration::from_secs(10) / rate.max(1)
+}
+
+/// At another rate, bits are seen where there are none.
+fn garble(byte: &mut u8) {
+    *byte = byte.rotate_left(3) ^ 0x5A;
 }
