@@ -1,5 +1,6 @@
 //! `flash`, over a simulated device.
 
+mod common;
 #[allow(dead_code)]
 mod device;
 #[allow(dead_code)]
@@ -89,7 +90,6 @@ fn an_update_of_the_application_touches_nothing_else() {
     device.write_flash(FILES, &files);
     device.write_flash(0x9000, b"settings");
     let other = Firmware::of(Header::of(C3), &noise(9, 170_000), TABLE);
-    fs::write(other.file("bootloader.bin"), Header::of(C3).image(&noise(10, 9000))).unwrap();
     for (given, seed) in [("micropython.bin", 11), ("firmware.bin", 12), ("", 13)] {
         let next = Firmware::of(Header::of(C3), &noise(seed, 170_000 + seed as usize), TABLE);
         done(&flash(&next.file(given), device.port(), &["--json", "--app-only"]));

@@ -22,17 +22,20 @@ pub(super) fn cannot_open(path: &str, error: &serialport::Error) -> Error {
         let groups = fs::read_to_string("/etc/group").unwrap_or_default();
         return denied(path, group(&groups, found.gid()), nixos);
     }
-    let holders = holders(Path::new("/proc"), place);
-    if !holders.is_empty() {
-        return Error::device(format!("{path} is in use by {}", holders.join(" and ")))
+    if error.kind() == serialport::ErrorKind::NoDevice {
+        let by = users(path).unwrap_or_else(|| "another program".to_owned());
+        return Error::device(format!("{path} is in use by {by}"))
             .hint("end that program, or give another port with `--port`");
     }
     let text = crate::error::lower_first(&error.to_string());
-    let error = Error::device(format!("cannot open {path}: {text}"));
-    match place.canonicalize().ok().filter(|_| text.contains("busy")) {
-        Some(_) => error.hint(format!("`sudo fuser -v {path}` names the program that uses it")),
-        None => error.hint("`micropython-builder flash --list-ports` lists serial ports"),
-    }
+    Error::device(format!("cannot open {path}: {text}"))
+        .hint("`micropython-builder flash --list-ports` lists the ports that there are")
+}
+
+/// The other programs that have a port open, as far as this user may see them.
+pub(super) fn users(path: &str) -> Option<String> {
+    let holders = holders(Path::new("/proc"), Path::new(path));
+    (!holders.is_empty()).then(|| holders.join(" and "))
 }
 
 /// The error for a port that belongs to a group that the user is not in.

@@ -527,6 +527,11 @@ fn cannot_connect(port: &Port, lines: bool, before: Before, error: &espflash::Er
     if error.kind() == Kind::Interrupted {
         return error;
     }
+    if let Some(users) = permission::users(&port.path) {
+        return error.hint(format!(
+            "the port is also in use by {users}, which takes the answers: end that"
+        ));
+    }
     let hold = "hold the board's BOOT button, press RESET, let BOOT go, and run it again with `--before no-reset`";
     match (lines, before) {
         (false, Before::Reset) => error
