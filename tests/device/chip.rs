@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::loader::Dialect;
+use super::protocol::Dialect;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Chip {
@@ -137,9 +137,12 @@ impl Chip {
         let flags = u32::from(identity.secure_boot) | u32::from(identity.secure_download) << 2;
         let mut answer = flags.to_le_bytes().to_vec();
         answer.push(u8::from(identity.flash_encryption));
-        answer.extend([0; 7]);
+        // Purposes of keys: of the last there is none, and the field says so.
+        answer.extend([0, 0, 0, 0, 0, 0, 12]);
         answer.extend(self.id().to_le_bytes());
-        answer.extend(0u32.to_le_bytes());
+        // The ROM's version, which goes with the number that tells the chip.
+        let version: u32 = if self == Chip::Esp32c3 { 3 } else { 0 };
+        answer.extend(version.to_le_bytes());
         answer
     }
 

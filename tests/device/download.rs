@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
+use super::board::Board;
 use super::chip::Chip;
-use super::loader::{Block, Board, Dialect, Refusal, Stop, words};
-use super::nor::SECTOR;
+use super::nor::{BLOCK, SECTOR};
+use super::protocol::{Block, Dialect, Refusal, Stop, words};
 
 /// The largest block that the loaders' buffers take.
 const LARGEST: u32 = 0x4000;
@@ -15,7 +16,6 @@ const LARGEST: u32 = 0x4000;
 #[derive(Debug)]
 pub struct Memory {
     size: u32,
-    blocks: u32,
     block: u32,
     offset: u32,
     next: u32,
@@ -28,16 +28,16 @@ impl Memory {
         if !right {
             return Err(Refusal::Invalid);
         }
-        Ok(Memory { size, blocks, block, offset, next: 0, taken: 0 })
+        Ok(Memory { size, block, offset, next: 0, taken: 0 })
     }
 
     pub fn take(&mut self, block: &Block<'_>) -> Result<(), Refusal> {
-        let length = block.bytes.len() as u32;
-        if block.sequence != self.next || self.next >= self.blocks || length > self.block {
+        in_turn(block, &mut self.next)?;
+        if block.length > self.block {
             return Err(Refusal::Invalid);
         }
-        self.next += 1;
-        self.taken += length;
+        block.check()?;
+        self.taken += block.length;
         Ok(())
     }
 
@@ -45,6 +45,16 @@ impl Memory {
     pub fn complete(&self) -> Option<Range<u32>> {
         (self.taken >= self.size).then(|| self.offset..self.offset + self.size)
     }
+}
+
+/// Takes the number of a block. It counts as seen whatever else is wrong with the block, so that it can't be
+/// sent again.
+fn in_turn(block: &Block<'_>, next: &mut u32) -> Result<(), Refusal> {
+    if block.sequence != *next {
+        return Err(Refusal::Invalid);
+    }
+    *next += 1;
+    Ok(())
 }
 
 /// A download into the flash.
@@ -57,7 +67,6 @@ pub struct Flashing {
     end: usize,
     /// Up to where the flash is erased.
     erased: usize,
-    blocks: u32,
     block: u32,
     next: u32,
     inflate: Option<Decompress>,
@@ -72,16 +81,20 @@ impl Flashing {
         board: &mut Board,
         limit: usize,
     ) -> Result<Flashing, Stop> {
-        // A fifth word asks for encryption; the oldest ROM does not know it.
-        let knows = dialect == Dialect::Stub || board.chip != Chip::Esp32;
-        let (data, encrypted) = match data.split_at_checked(16) {
-            Some((data, [])) => (data, false),
-            Some((data, more)) if knows => (data, words(more)? != [0]),
-            _ => return Err(Refusal::Invalid.into()),
+        // A fifth word asks for encryption. The oldest ROM does not know it, the others want it.
+        let (head, more) = data.split_at_checked(16).ok_or(Refusal::Invalid)?;
+        let right = match (dialect, more.len()) {
+            (Dialect::Stub, length) => length == 0 || length == 4,
+            (Dialect::Rom, length) => (length == 0) == (board.chip == Chip::Esp32),
         };
-        let [size, blocks, block, offset] = words(data)?;
+        if !right {
+            return Err(Refusal::Invalid.into());
+        }
+        let encrypted = !more.is_empty() && words(more)? != [0];
+        let [size, _blocks, block, offset] = words(head)?;
         let (at, end) = (offset as usize, offset as usize + size as usize);
-        if encrypted || block > LARGEST || end > limit {
+        let aligned = at.is_multiple_of(SECTOR) || dialect == Dialect::Stub;
+        if encrypted || block > LARGEST || end > limit || !aligned {
             return Err(Refusal::Failed.into());
         }
         let mut erased = at / SECTOR * SECTOR;
@@ -90,7 +103,7 @@ impl Flashing {
             erased = end.next_multiple_of(SECTOR);
         }
         let inflate = deflated.then(|| Decompress::new(true));
-        Ok(Flashing { dialect, at, end, erased, blocks, block, next: 0, inflate })
+        Ok(Flashing { dialect, at, end, erased, block, next: 0, inflate })
     }
 
     pub fn take(
@@ -103,20 +116,14 @@ impl Flashing {
             return Err(Refusal::NotFlashing.into());
         }
         // The stub does not look at the numbers: a block that comes twice is written twice.
-        let in_turn = block.sequence == self.next || self.dialect == Dialect::Stub;
-        if !in_turn || block.bytes.len() > self.block as usize {
+        if self.dialect == Dialect::Rom {
+            in_turn(block, &mut self.next)?;
+        }
+        if block.length > self.block {
             return Err(Refusal::Invalid.into());
         }
-        if self.next >= self.blocks {
-            return Err(Refusal::TooMuch.into());
-        }
-        if deflated {
-            self.inflate(block.bytes, board)?;
-        } else {
-            self.plain(block.bytes, board)?;
-        }
-        self.next += 1;
-        Ok(())
+        block.check()?;
+        if deflated { self.inflate(block.bytes, board) } else { self.plain(block.bytes, board) }
     }
 
     /// Whether the host announced more than it sent.
@@ -150,7 +157,7 @@ impl Flashing {
             let status = inflate
                 .decompress_vec(&bytes[used..], &mut out, FlushDecompress::None)
                 .map_err(|_| Refusal::Inflate)?;
-            if self.at + out.len() > self.end {
+            if self.at + out.len() > self.end && self.dialect == Dialect::Stub {
                 return Err(Refusal::TooMuch.into());
             }
             self.write(&out, board)?;
@@ -161,16 +168,22 @@ impl Flashing {
     }
 
     fn write(&mut self, bytes: &[u8], board: &mut Board) -> Result<(), Stop> {
-        let end = (self.at + bytes.len()).next_multiple_of(SECTOR);
-        if !bytes.is_empty() && end > self.erased {
-            board.nor.erase(self.erased, end - self.erased)?;
-            self.erased = end;
+        let end = self.at + bytes.len();
+        while !bytes.is_empty() && self.erased < end {
+            // As much at once as still belongs to it.
+            let left = self.end.next_multiple_of(SECTOR).saturating_sub(self.erased);
+            let block = self.erased.is_multiple_of(BLOCK) && left >= BLOCK;
+            let unit = if block { BLOCK } else { SECTOR };
+            board.nor.erase(self.erased, unit)?;
+            self.erased += unit;
         }
         board.nor.program(self.at, bytes)?;
-        if self.dialect == Dialect::Rom && board.nor.read(self.at, bytes.len()) != bytes {
+        // Only the oldest ROM looks at what it has written.
+        let looks = self.dialect == Dialect::Rom && board.chip == Chip::Esp32;
+        if looks && board.nor.read(self.at, bytes.len()) != bytes {
             return Err(Refusal::Write.into());
         }
-        self.at += bytes.len();
+        self.at = end;
         Ok(())
     }
 }

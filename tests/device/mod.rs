@@ -1,6 +1,7 @@
 //! A simulated ESP32 on a pseudo-terminal: its ROM loader, the flasher stub, its flash chip, and faults.
 
 mod application;
+mod board;
 pub mod chip;
 mod download;
 pub mod faults;
@@ -8,8 +9,10 @@ mod line;
 pub mod lines;
 mod loader;
 mod nor;
+pub mod protocol;
+mod reading;
 mod session;
-mod slip;
+pub mod slip;
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,12 +25,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use application::{Application, Program};
+use board::Board;
 use chip::{Chip, Identity};
 use faults::{Fault, Harm, Way, Wire};
 use line::Line;
 use lines::{Lines, Wiring};
-use loader::Board;
 use nor::Nor;
+use protocol::Command;
 use session::{Session, Shared, Straps};
 
 /// A device that has yet to be plugged in.
@@ -58,8 +62,8 @@ pub struct Stats {
     pub received: u64,
     /// Bytes to the host.
     pub sent: u64,
-    /// How often each command came, by name.
-    pub commands: HashMap<&'static str, u64>,
+    /// How often each command came.
+    pub commands: HashMap<Command, u64>,
     /// Bytes of the flash that were erased and programmed, and in how many operations.
     pub erased: u64,
     pub written: u64,
@@ -267,15 +271,7 @@ impl Setup {
                 _ => {}
             }
         }
-        Board {
-            chip: self.chip,
-            registers: self.chip.registers(&self.identity),
-            identity: self.identity.clone(),
-            nor,
-            capacity: size.trailing_zeros() as u8,
-            rate: session::DEFAULT_RATE,
-            commands: HashMap::new(),
-        }
+        Board::new(self.chip, self.identity.clone(), nor, size, session::DEFAULT_RATE)
     }
 }
 

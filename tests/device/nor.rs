@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::protocol::PowerLost;
+
 pub const SECTOR: usize = 4096;
 const PAGE: usize = 256;
-const BLOCK: usize = 64 << 10;
+pub const BLOCK: usize = 64 << 10;
 
 /// How long a chip takes: typical figures of a Winbond W25Q32JV's data sheet (table 9.6).
 const PROGRAM_PAGE: Duration = Duration::from_micros(400);
@@ -12,10 +14,6 @@ const ERASE_SECTOR: Duration = Duration::from_millis(45);
 const ERASE_BLOCK: Duration = Duration::from_millis(150);
 /// Reading for an MD5, per KiB: 4 MiB take about a second and a half on these chips.
 const READ_KIB: Duration = Duration::from_micros(366);
-
-/// When an operation is cut short by a loss of power.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PowerLost;
 
 #[derive(Debug)]
 pub struct Nor {

@@ -5,10 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::application::{Application, Running};
+use super::board::Board;
 use super::faults::{Fault, Way, Wire};
 use super::line::{Event, Line};
 use super::lines::{Effect, Lines};
-use super::loader::{Board, Dialect, Loader, Then};
+use super::loader::Loader;
+use super::protocol::{Dialect, Then};
 
 /// The rate of everything that finds no other: the boot log, MicroPython's REPL.
 pub const DEFAULT_RATE: u32 = 115_200;
