@@ -40,8 +40,8 @@ fn firmware_is_written_where_it_belongs_and_only_once() {
         assert_eq!(board["up_to_date"], true);
         assert_eq!(device.stats().written, written);
         assert_eq!(
-            device.stats().commands.get("FLASH_DEFL_DATA"),
-            before.commands.get("FLASH_DEFL_DATA")
+            device.stats().commands.get(&device::protocol::Command::DeflateData),
+            before.commands.get(&device::protocol::Command::DeflateData)
         );
     }
 }

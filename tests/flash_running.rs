@@ -146,6 +146,9 @@ class File(io.IOBase):
         return len(data)
     def ioctl(self, request, argument):
         return 0
+    def __enter__(self):
+        return self
+    def __exit__(self, *what): pass
 class Memory:
     def __init__(self):
         self.files = {}
@@ -260,7 +263,7 @@ fn crashes_are_explained_with_the_elf_file() {
     let directory = firmware::firmware("VIRT_RV32");
     let Some(elf) = directory.map(|directory| directory.join("firmware.elf")) else { return };
     let data = fs::read(&elf).unwrap();
-    let file = object_symbols(&data, "mp_init");
+    let file = address_of(&data, "mp_init");
     let firmware = Firmware::new(Chip::Esp32c3);
     fs::copy(&elf, firmware.file("micropython.elf")).unwrap();
     let record = firmware.file("firmware.json");
@@ -304,7 +307,7 @@ fn crashes_are_explained_with_the_elf_file() {
 }
 
 /// The address of a function.
-fn object_symbols(data: &[u8], name: &str) -> u64 {
+fn address_of(data: &[u8], name: &str) -> u64 {
     use object::{Object, ObjectSymbol};
     let file = object::File::parse(data).unwrap();
     let found = file.symbols().find(|symbol| symbol.name() == Ok(name)).unwrap().address();

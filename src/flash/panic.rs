@@ -68,7 +68,7 @@ impl Explainer {
             let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
             for (address, called_from) in addresses(&line) {
                 // A return address may be the first of the next function.
-                let place = self.place(if called_from { address.wrapping_sub(1) } else { address });
+                let place = self.place(address.saturating_sub(u64::from(called_from)));
                 lines.extend(place.map(|place| format!("    0x{address:08x}: {place}")));
             }
         }
@@ -77,13 +77,13 @@ impl Explainer {
 
     /// The function and line that an address lies in.
     fn place(&self, address: u64) -> Option<String> {
+        let function = self.function(address)?;
         let location = self.context.find_location(address).ok().flatten();
-        let place = location.and_then(|it| Some(format!("{}:{}", it.file?, it.line.unwrap_or(0))));
-        match (self.function(address), place) {
-            (Some(function), Some(place)) => Some(format!("{function} at {place}")),
-            (Some(function), None) => Some(function.to_owned()),
-            (None, place) => place,
-        }
+        let place = location.and_then(|it| Some((it.file?, it.line.unwrap_or(0))));
+        Some(match place {
+            Some((file, line)) => format!("{function} at {file}:{line}"),
+            None => function.to_owned(),
+        })
     }
 
     fn function(&self, address: u64) -> Option<&str> {

@@ -29,7 +29,8 @@ pub struct Line {
 
 impl Line {
     pub fn new() -> Line {
-        let device = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let device =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&device).unwrap();
         unlockpt(&device).unwrap();
         let name = ptsname(&device, Vec::new()).unwrap();

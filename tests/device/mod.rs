@@ -50,8 +50,7 @@ pub struct Setup {
 /// A device that is plugged in. It is unplugged when this is dropped.
 pub struct Device {
     shared: Arc<Mutex<Shared>>,
-    threads: Vec<JoinHandle<()>>,
-    terminal: PathBuf,
+    thread: Option<JoinHandle<()>>,
     directory: TempDir,
 }
 
@@ -142,10 +141,7 @@ impl Device {
 
     fn stop(&mut self) {
         self.lock().stop = true;
-        if !self.threads.is_empty() {
-            lines::hang_up(&self.terminal);
-        }
-        for thread in self.threads.drain(..) {
+        if let Some(thread) = self.thread.take() {
             let ended = thread.join();
             assert!(ended.is_ok() || thread::panicking(), "the device failed");
         }
@@ -253,11 +249,15 @@ impl Setup {
         let mut session =
             Session::new(of_session, line, self.faults, self.application, self.straps);
         session.begin(loader);
-        let session = thread::spawn(move || {
+        let thread = thread::spawn(move || {
             session.run();
             let _ = fs::remove_file(port);
+            // The modem lines go first: with the terminal, its number is free for another device.
+            lines::hang_up(&terminal);
+            lines.join().unwrap();
+            drop(session);
         });
-        Device { shared, threads: vec![session, lines], terminal, directory }
+        Device { shared, thread: Some(thread), directory }
     }
 
     fn board(&self) -> Board {

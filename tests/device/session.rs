@@ -84,7 +84,7 @@ impl Session {
     }
 
     /// Runs until the plug is pulled.
-    pub fn run(mut self) {
+    pub fn run(&mut self) {
         while !self.lock().stop && self.moment().is_ok() {}
     }
 
