@@ -44,10 +44,14 @@ def copy(path, expected):
     print("wrote", target)
 
 def deploy(directories, files):
-    for path in directories:
-        if not exists("/" + path):
-            os.mkdir("/" + path)
-    for path, expected in files:
-        copy(path, expected)
-    if hasattr(os, "sync"):
-        os.sync()
+    try:
+        for path in directories:
+            if not exists("/" + path):
+                os.mkdir("/" + path)
+        for path, expected in files:
+            copy(path, expected)
+        if hasattr(os, "sync"):
+            os.sync()
+    finally:
+        os.chdir("/")
+        os.umount("/remote")

@@ -289,7 +289,8 @@ impl Session {
         let done = if self.lines || self.after != After::Reset {
             self.flasher.connection().reset_after(stub, chip)
         } else {
-            reboot(self.flasher.connection())
+            let rom_with_encryption = !stub && chip != espflash::target::Chip::Esp32;
+            reboot(self.flasher.connection(), rom_with_encryption)
         };
         done.map_err(|error| {
             failed("reset the chip", &error)
@@ -464,13 +465,17 @@ fn send(
 }
 
 /// Makes the loader start the chip anew, where there are no lines to do it by.
-fn reboot(connection: &mut Connection) -> std::result::Result<(), espflash::Error> {
+/// The ROM of all chips but the first takes an argument more, for encryption.
+fn reboot(
+    connection: &mut Connection,
+    rom_with_encryption: bool,
+) -> std::result::Result<(), espflash::Error> {
     let begin = Command::FlashBegin {
         size: 0,
         blocks: 0,
         block_size: 0x400,
         offset: 0,
-        supports_encryption: false,
+        supports_encryption: rom_with_encryption,
     };
     send(connection, begin, 0)?;
     connection.with_timeout(CommandType::FlashEnd.timeout(), |connection| {

@@ -59,7 +59,10 @@ impl Job {
         let mut settings = self.settings;
         for attempt in 1.. {
             let mut session = Session::open(port, &settings)?;
-            let plan = Plan::new(self.firmware.clone(), &self.options, &mut session, report)?;
+            let plan = Plan::new(self.firmware.clone(), &self.options, &mut session, report)
+                .map_err(
+                    |error| if attempt == 1 { error.hint("nothing was written") } else { error },
+                )?;
             let carried_out = if self.dry_run || plan.is_empty() {
                 Ok(())
             } else {
