@@ -159,12 +159,28 @@ fn write(firmware: &Firmware, device: &Device, app_only: bool) -> micropython_bu
     job.run(&port, &Silent).map(drop)
 }
 
+/// Plugs a device in again and writes anew. On a machine with much else to do, the device may answer too
+/// late for espflash while it loads its stub: nothing has been written then.
+fn repair(firmware: &Firmware, mut device: Device, app_only: bool) -> Device {
+    for attempt in 1.. {
+        device = device.unplug().start();
+        match write(firmware, &device, app_only) {
+            Ok(()) => break,
+            Err(error) => {
+                let late = error.message().contains("cannot reach the loader");
+                assert!(late && attempt < 4, "{error}");
+            }
+        }
+    }
+    device
+}
+
 #[test]
 fn a_power_cut_at_any_moment_is_repaired_by_the_next_run() {
     const RUNS: u64 = 200;
     let (old, new) = (
-        Firmware::of(Header::of(C3), &noise(20, 50_000), TABLE),
-        Firmware::of(Header::of(C3), &noise(21, 55_000), TABLE),
+        Firmware::of(Header::of(C3), &noise(20, 28_000), TABLE),
+        Firmware::of(Header::of(C3), &noise(21, 30_000), TABLE),
     );
     let mut before = vec![0xff; FLASH];
     before[..old.whole().len()].copy_from_slice(&old.whole());
@@ -172,7 +188,7 @@ fn a_power_cut_at_any_moment_is_repaired_by_the_next_run() {
     before[FILES..].copy_from_slice(&noise(23, FLASH - FILES));
     let (next, cut) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..6 {
             scope.spawn(|| {
                 loop {
                     let run = next.fetch_add(1, Ordering::Relaxed);
@@ -183,9 +199,9 @@ fn a_power_cut_at_any_moment_is_repaired_by_the_next_run() {
                     let random = u64::from_le_bytes(noise(run + 100, 8).try_into().unwrap());
                     // Within what the host sends, or within an operation of the flash chip.
                     let fault = if run % 4 < 2 {
-                        Fault::Unplug { after: random % 90_000 }
+                        Fault::Unplug { after: random % 60_000 }
                     } else {
-                        Fault::PowerCut { operation: random % 30 }
+                        Fault::PowerCut { operation: random % 18 }
                     };
                     let device =
                         Device::new(C3).flash_image(before.clone()).fault(fault.clone()).start();
@@ -198,9 +214,7 @@ fn a_power_cut_at_any_moment_is_repaired_by_the_next_run() {
                             "{run}"
                         );
                     }
-                    let device = device.unplug().start();
-                    write(&new, &device, app_only)
-                        .unwrap_or_else(|error| panic!("{run} {fault:?}: {error}"));
+                    let device = repair(&new, device, app_only);
                     let flash = device.flash();
                     let mut expected = before.clone();
                     if !app_only {

@@ -87,34 +87,13 @@ impl Session {
     /// # Errors
     /// When the port cannot be used, or nothing answers that is a known chip.
     pub fn open(port: &Port, settings: &Settings) -> Result<Session> {
-        let mut serial = serialport::new(&port.path, ROM_BAUD)
-            .flow_control(serialport::FlowControl::None)
-            .timeout(PATIENCE)
-            .open_native()
-            .map_err(|error| permission::cannot_open(&port.path, &error))?;
-        let lines = has_lines(&mut serial);
-        let before = match settings.before {
-            Before::Reset if lines => ResetBeforeOperation::DefaultReset,
-            Before::UsbReset => ResetBeforeOperation::UsbReset,
-            Before::Reset | Before::NoReset => ResetBeforeOperation::NoReset,
-        };
-        let after = match settings.after {
-            After::Reset => ResetAfterOperation::HardReset,
-            After::NoReset => ResetAfterOperation::NoReset,
-            After::NoResetStub => ResetAfterOperation::NoResetNoStub,
-            After::Watchdog => ResetAfterOperation::WatchdogReset,
-        };
-        let usb = UsbPortInfo {
-            vid: port.usb.as_ref().map_or(0, |usb| usb.vid),
-            pid: port.usb.as_ref().map_or(0, |usb| usb.pid),
-            serial_number: None,
-            manufacturer: None,
-            product: None,
-        };
-        let connection = Connection::new(serial, usb, after, before, ROM_BAUD);
-        let baud = (settings.baud > ROM_BAUD).then_some(settings.baud);
-        let flasher = Flasher::connect(connection, settings.stub, false, false, None, baud)
-            .map_err(|error| cannot_connect(port, lines, settings.before, &error))?;
+        let (mut lines, mut connected) = connect(port, settings)?;
+        if lines && matches!(connected, Err(espflash::Error::Flashing(_))) {
+            // The chip answered, and then loading the stub went wrong: from a reset it may go well.
+            (lines, connected) = connect(port, settings)?;
+        }
+        let flasher =
+            connected.map_err(|error| cannot_connect(port, lines, settings.before, &error))?;
         let mut session = Session {
             stub: settings.stub && !flasher.secure_download_mode(),
             found: Found {
@@ -360,6 +339,41 @@ impl Device for Session {
     fn erase_all(&mut self) -> Result<()> {
         self.flasher.erase_flash().map_err(|error| failed("erase the flash", &error))
     }
+}
+
+/// Opens a port and brings the chip behind it into its loader. Whether the port has control lines is told
+/// also where that fails.
+fn connect(
+    port: &Port,
+    settings: &Settings,
+) -> Result<(bool, std::result::Result<Flasher, espflash::Error>)> {
+    let mut serial = serialport::new(&port.path, ROM_BAUD)
+        .flow_control(serialport::FlowControl::None)
+        .timeout(PATIENCE)
+        .open_native()
+        .map_err(|error| permission::cannot_open(&port.path, &error))?;
+    let lines = has_lines(&mut serial);
+    let before = match settings.before {
+        Before::Reset if lines => ResetBeforeOperation::DefaultReset,
+        Before::UsbReset => ResetBeforeOperation::UsbReset,
+        Before::Reset | Before::NoReset => ResetBeforeOperation::NoReset,
+    };
+    let after = match settings.after {
+        After::Reset => ResetAfterOperation::HardReset,
+        After::NoReset => ResetAfterOperation::NoReset,
+        After::NoResetStub => ResetAfterOperation::NoResetNoStub,
+        After::Watchdog => ResetAfterOperation::WatchdogReset,
+    };
+    let usb = UsbPortInfo {
+        vid: port.usb.as_ref().map_or(0, |usb| usb.vid),
+        pid: port.usb.as_ref().map_or(0, |usb| usb.pid),
+        serial_number: None,
+        manufacturer: None,
+        product: None,
+    };
+    let connection = Connection::new(serial, usb, after, before, ROM_BAUD);
+    let baud = (settings.baud > ROM_BAUD).then_some(settings.baud);
+    Ok((lines, Flasher::connect(connection, settings.stub, false, false, None, baud)))
 }
 
 /// Whether a port has control lines: a pseudo-terminal and some bridges have none.
