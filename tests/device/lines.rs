@@ -57,6 +57,11 @@ impl Lines {
         Lines { wiring, state: DTR | RTS, held: false, released: None, flag: false }
     }
 
+    /// Whether they come by the chip's own USB.
+    pub fn is_usb(&self) -> bool {
+        self.wiring == Wiring::UsbJtag
+    }
+
     /// A message of the host; returns the new state.
     pub fn message(&mut self, what: u8, bits: u8) -> u8 {
         let bits = bits & (DTR | RTS);
