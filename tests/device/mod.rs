@@ -1,4 +1,9 @@
 //! A simulated ESP32 on a pseudo-terminal: its ROM loader, the flasher stub, its flash chip, and faults.
+//!
+//! `loader` answers commands as the ROM or as the stub does, on a `board` with registers and a `nor` flash chip.
+//! `session` runs it on the `line` of a `plug`; `lines` are the modem lines that reset it, `faults` what goes wrong,
+//! `application` what runs after a reset. It does things at once; the time that a line at its rate and a flash chip
+//! would have taken is counted ([`Stats`]), so that figures do not depend on the machine.
 
 mod application;
 mod board;

@@ -259,17 +259,17 @@ impl Session {
             return;
         }
         let host = self.line().rate();
+        let received = self.lock().wire.received;
+        for fault in &self.faults {
+            match fault {
+                Fault::Silent => return,
+                Fault::SilentAfter(after) if received >= *after => return,
+                Fault::Slow(time) => thread::sleep(*time),
+                _ => {}
+            }
+        }
         let says = {
             let mut shared = self.lock();
-            let received = shared.wire.received;
-            for fault in &self.faults {
-                match fault {
-                    Fault::Silent => return,
-                    Fault::SilentAfter(after) if received >= *after => return,
-                    Fault::Slow(time) => thread::sleep(*time),
-                    _ => {}
-                }
-            }
             shared.line_time += byte_time(self.rate) * bytes.len() as u32;
             shared.wire.carry(Way::ToHost, bytes, &self.faults)
         };
