@@ -2,7 +2,7 @@
 //!
 //! A pseudo-terminal has none. `lines.c`, preloaded into the host program, sends them over a socket.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -116,7 +116,7 @@ fn address(terminal: &Path) -> SocketAddr {
 
 /// Serves the lines of a terminal until [`hang_up`]; what takes a message returns the lines' state.
 pub fn serve(terminal: &Path, take: impl Fn(u8, u8) -> u8 + Send + 'static) -> JoinHandle<()> {
-    let listener = UnixListener::bind_addr(&address(terminal)).unwrap();
+    let listener = listen(&address(terminal));
     thread::spawn(move || {
         for host in listener.incoming() {
             let (mut host, mut message) = (host.unwrap(), [0; 2]);
@@ -126,6 +126,20 @@ pub fn serve(terminal: &Path, take: impl Fn(u8, u8) -> u8 + Send + 'static) -> J
             let _ = host.write_all(&[take(message[0], message[1])]);
         }
     })
+}
+
+/// A program that is being started holds what it inherits for a moment: the socket of a device that is gone,
+/// whose terminal's number is free again.
+fn listen(address: &SocketAddr) -> UnixListener {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        match UnixListener::bind_addr(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            listener => return listener.unwrap(),
+        }
+    }
 }
 
 /// Ends what [`serve`] began: by a message that is none.
