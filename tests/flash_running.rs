@@ -310,6 +310,6 @@ fn crashes_are_explained_with_the_elf_file() {
 fn address_of(data: &[u8], name: &str) -> u64 {
     use object::{Object, ObjectSymbol};
     let file = object::File::parse(data).unwrap();
-    let found = file.symbols().find(|symbol| symbol.name() == Ok(name)).unwrap().address();
-    found
+    let mut symbols = file.symbols();
+    symbols.find(|symbol| symbol.name() == Ok(name)).unwrap().address()
 }

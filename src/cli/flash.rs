@@ -86,11 +86,14 @@ pub(super) struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum BeforeName {
     /// By the control lines of the port
-    DefaultReset,
+    #[value(name = "default-reset")]
+    Lines,
     /// As a chip whose USB is its own is reset
-    UsbReset,
+    #[value(name = "usb-reset")]
+    Usb,
     /// Not at all: it is there already, by its buttons
-    NoReset,
+    #[value(name = "no-reset")]
+    Nothing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -111,9 +114,9 @@ impl Arguments {
             baud: self.baud,
             stub: !self.no_stub,
             before: match self.before {
-                BeforeName::DefaultReset => Before::Reset,
-                BeforeName::UsbReset => Before::UsbReset,
-                BeforeName::NoReset => Before::NoReset,
+                BeforeName::Lines => Before::Reset,
+                BeforeName::Usb => Before::UsbReset,
+                BeforeName::Nothing => Before::NoReset,
             },
             after: match self.after {
                 AfterName::HardReset => After::Reset,

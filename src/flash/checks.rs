@@ -1,8 +1,8 @@
 //! What must be right before the first byte is written.
 
 use super::SECTOR;
+use super::device::Found;
 use super::firmware::{Firmware, PartRole};
-use super::session::Found;
 use crate::error::{Error, Result};
 use crate::image::bytes_text;
 

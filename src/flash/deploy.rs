@@ -49,7 +49,7 @@ impl Board {
 /// # Errors
 /// As [`Board::deploy`].
 pub fn deploy<T: Transport>(repl: &mut Repl<T>, directory: &Path) -> Result<Deployed> {
-    let (directories, files) = listed(directory)?;
+    let Listed { directories, files } = Listed::of(directory)?;
     repl.mount(directory)?;
     let quoted = |text: &String| format!("{text:?}");
     let directories: Vec<String> = directories.iter().map(quoted).collect();
@@ -73,25 +73,38 @@ fn refused(traceback: &str) -> Error {
     error
 }
 
-/// What there is to copy: directories, each after the one it lies in, and files with their SHA-256.
-fn listed(root: &Path) -> Result<(Vec<String>, Vec<(String, String)>)> {
-    if !root.is_dir() {
-        return Err(Error::input(format!("{} is no directory", root.display())));
-    }
-    let (mut directories, mut files) = (Vec::new(), Vec::new());
-    for entry in WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name() {
-        let entry = entry.map_err(|error| Error::walk(root, error))?;
-        let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        let name = path.to_str().filter(|name| name.chars().all(plain)).ok_or_else(|| {
-            Error::input(format!("{} has a name that a board cannot keep", entry.path().display()))
-        })?;
-        if entry.file_type().is_dir() {
-            directories.push(name.to_owned());
-        } else if fs::metadata(entry.path()).is_ok_and(|found| found.is_file()) {
-            files.push((name.to_owned(), Sha256Hash::of_file(entry.path())?.to_hex()));
+/// What there is to copy.
+#[derive(Default)]
+struct Listed {
+    /// Each after the one it lies in.
+    directories: Vec<String>,
+    /// With their SHA-256 in hex.
+    files: Vec<(String, String)>,
+}
+
+impl Listed {
+    fn of(root: &Path) -> Result<Listed> {
+        if !root.is_dir() {
+            return Err(Error::input(format!("{} is no directory", root.display())));
         }
+        let mut listed = Listed::default();
+        for entry in WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name() {
+            let entry = entry.map_err(|error| Error::walk(root, error))?;
+            let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
+            let name = path.to_str().filter(|name| name.chars().all(plain)).ok_or_else(|| {
+                Error::input(format!(
+                    "{} has a name that a board cannot keep",
+                    entry.path().display()
+                ))
+            })?;
+            if entry.file_type().is_dir() {
+                listed.directories.push(name.to_owned());
+            } else if fs::metadata(entry.path()).is_ok_and(|found| found.is_file()) {
+                listed.files.push((name.to_owned(), Sha256Hash::of_file(entry.path())?.to_hex()));
+            }
+        }
+        Ok(listed)
     }
-    Ok((directories, files))
 }
 
 /// Whether a character may stand in a Python string as Rust writes it.

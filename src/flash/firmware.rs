@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::firmware::record::{FILE_NAME, File, Record, Role};
+use crate::firmware::record::{FILE_NAME, Record, Role};
 use crate::image::esp::EspImage;
 use crate::image::flash::FlashImage;
 use crate::image::partition::{APP, DATA, MAX_LENGTH, Partition, Table};
@@ -89,17 +89,10 @@ pub fn open(path: &Path) -> Result<Given> {
     if record.port == "esp32" {
         return from_record(path, &record).map(Given::Esp);
     }
-    Ok(match record.file(Role::Uf2).or_else(|| named(&record, "uf2")) {
+    Ok(match record.file(Role::Uf2) {
         Some(file) => Given::Uf2(path.join(&file.path)),
         None => Given::Other(Box::new(record)),
     })
-}
-
-fn named<'a>(record: &'a Record, extension: &str) -> Option<&'a File> {
-    record
-        .files
-        .iter()
-        .find(|file| Path::new(&file.path).extension().is_some_and(|it| it == extension))
 }
 
 fn open_file(path: &Path) -> Result<Given> {
@@ -288,19 +281,7 @@ impl Part {
 impl Firmware {
     fn new(name: String, parts: Vec<Part>, table: Table) -> Result<Firmware> {
         let mut firmware = Firmware::of_images(name, parts)?;
-        if let Some(partition) = table
-            .partitions
-            .iter()
-            .find(|partition| partition.kind == DATA && partition.subtype == OTA_DATA)
-        {
-            // Else a device that once updated itself would start its other application.
-            firmware.parts.push(Part {
-                role: PartRole::Data,
-                name: partition.name.clone(),
-                offset: partition.offset,
-                data: vec![0xff; partition.size as usize],
-            });
-        }
+        firmware.parts.extend(ota_data(&table).map(erased));
         firmware.parts.sort_by_key(|part| part.offset);
         firmware.table = Some(table);
         Ok(firmware)
@@ -384,7 +365,6 @@ impl Firmware {
                         "flash a whole firmware: the directory with firmware.json, or firmware.bin",
                     )
             })?;
-        let ota = ota_data(table).cloned();
         for part in &mut self.parts {
             part.offset = application.offset;
             if part.data.len() as u64 > u64::from(application.size) {
@@ -397,16 +377,20 @@ impl Firmware {
                 .hint("flash a whole firmware, whose partition table has room for it"));
             }
         }
-        if let Some(ota) = ota {
-            self.parts.push(Part {
-                role: PartRole::Data,
-                name: ota.name,
-                offset: ota.offset,
-                data: vec![0xff; ota.size as usize],
-            });
-            self.parts.sort_by_key(|part| part.offset);
-        }
+        self.parts.extend(ota_data(table).map(erased));
+        self.parts.sort_by_key(|part| part.offset);
         Ok(())
+    }
+}
+
+/// A part that erases a partition. For that which says which application is started: else a device that
+/// once updated itself would start its other one.
+fn erased(partition: &Partition) -> Part {
+    Part {
+        role: PartRole::Data,
+        name: partition.name.clone(),
+        offset: partition.offset,
+        data: vec![0xff; partition.size as usize],
     }
 }
 

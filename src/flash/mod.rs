@@ -7,6 +7,7 @@
 
 pub mod checks;
 pub mod deploy;
+pub mod device;
 pub mod firmware;
 pub mod instructions;
 pub mod monitor;
@@ -21,8 +22,8 @@ mod smoke;
 pub mod uf2_drive;
 pub mod write;
 
+pub use device::{Device, Found};
 pub use firmware::Firmware;
-pub use session::{Device, Found};
 
 /// The smallest piece of flash that can be erased, in bytes.
 pub const SECTOR: u32 = 0x1000;

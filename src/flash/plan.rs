@@ -154,7 +154,8 @@ mod tests {
             flash[sector * K4 + 3] ^= 1;
             let (ranges, asked) = compare(&data, &flash);
             let end = ((sector + 1) * K4).min(data.len());
-            assert_eq!(ranges, [(sector * K4) as u32..end as u32]);
+            let expected = (sector * K4) as u32..end as u32;
+            assert_eq!(ranges, std::slice::from_ref(&expected));
             assert!(asked < 40, "{asked}");
         }
     }
@@ -163,21 +164,23 @@ mod tests {
     fn a_flash_with_something_else_takes_few_questions() {
         let data = noise(400 * K4);
         let (ranges, asked) = compare(&data, &vec![0xff; data.len()]);
-        assert_eq!((ranges, asked), (vec![0..data.len() as u32], 1 + SAMPLES as usize));
+        let whole = 0..data.len() as u32;
+        assert_eq!((&ranges[..], asked), (std::slice::from_ref(&whole), 1 + SAMPLES as usize));
     }
 
     #[test]
     fn all_that_differs_is_named_however_much_it_is() {
-        for step in [1, 2, 3, 5, 7, 50] {
-            let data = noise(1000 * K4 + 1);
+        for step in [1, 2, 3, 7, 50] {
+            let data = noise(300 * K4 + 1);
             let mut flash = data.clone();
-            for sector in (step / 2..1001).step_by(step) {
+            for sector in (step / 2..301).step_by(step) {
                 flash[sector * K4] ^= 0x80;
             }
             let (ranges, asked) = compare(&data, &flash);
             assert!(asked <= QUESTIONS + 1, "{asked}");
-            for (at, _) in data.iter().zip(&flash).enumerate().filter(|(_, (a, b))| a != b) {
-                assert!(ranges.iter().any(|range| range.contains(&(at as u32))), "{at}");
+            for sector in (step / 2..301).step_by(step) {
+                let at = (sector * K4) as u32;
+                assert!(ranges.iter().any(|range| range.contains(&at)), "{at}");
             }
             assert!(ranges.iter().all(|range| range.start.is_multiple_of(SECTOR)));
         }

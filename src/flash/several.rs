@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::device::{Device, Found};
 use super::firmware::Firmware;
 use super::ports::Port;
-use super::session::{Found, ROM_BAUD, Session, Settings};
+use super::session::{ROM_BAUD, Session, Settings};
 use super::write::{Done, Options, Plan};
 use crate::error::{Error, Kind, Result};
 use crate::report::{Gauge, Report};
@@ -57,40 +58,51 @@ impl Job {
     pub fn run(&self, port: &Port, report: &dyn Report) -> Result<Flashed> {
         let begun = Instant::now();
         let mut settings = self.settings;
-        for attempt in 1.. {
+        let mut attempt = 1;
+        loop {
             let mut session = Session::open(port, &settings)?;
             let plan = Plan::new(self.firmware.clone(), &self.options, &mut session, report)
                 .map_err(
-                    |error| if attempt == 1 { error.hint("nothing was written") } else { error },
+                    |error| {
+                        if attempt == 1 { error.hint("nothing was written") } else { error }
+                    },
                 )?;
-            let carried_out = if self.dry_run || plan.is_empty() {
-                Ok(())
-            } else {
-                plan.carry_out(&mut session, report)
-            };
-            let can_reset = session.can_reset();
-            match carried_out {
-                Ok(()) => {
-                    let found = super::Device::found(&session).clone();
-                    session.leave()?;
-                    return Ok(Flashed {
-                        port: port.path.clone(),
-                        found,
-                        up_to_date: plan.is_empty(),
-                        dry_run: self.dry_run,
-                        erased: plan.erase,
-                        filesystem_erased: plan.erase_filesystem.is_some(),
-                        done: Done::new(&plan, begun),
-                    });
-                }
-                Err(error) if error.kind() == Kind::Device && can_reset && attempt < ATTEMPTS => {
+            let needless = self.dry_run || plan.is_empty();
+            let done = if needless { Ok(()) } else { plan.carry_out(&mut session, report) };
+            match done {
+                Ok(()) => return self.conclude(port, session, &plan, begun),
+                Err(error)
+                    if error.kind() == Kind::Device
+                        && session.can_reset()
+                        && attempt < ATTEMPTS =>
+                {
                     report.warn(&format!("{error}; trying again, slower"));
                     settings.baud = ROM_BAUD;
+                    attempt += 1;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::internal("no attempt was made"))
+    }
+
+    fn conclude(
+        &self,
+        port: &Port,
+        session: Session,
+        plan: &Plan,
+        begun: Instant,
+    ) -> Result<Flashed> {
+        let found = session.found().clone();
+        session.leave()?;
+        Ok(Flashed {
+            port: port.path.clone(),
+            found,
+            up_to_date: plan.is_empty(),
+            dry_run: self.dry_run,
+            erased: plan.erase,
+            filesystem_erased: plan.erase_filesystem.is_some(),
+            done: Done::new(plan, begun),
+        })
     }
 
     /// Flashes the boards on several ports at once; the results in the order of the ports.

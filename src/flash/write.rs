@@ -6,9 +6,9 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::checks;
+use super::device::Device;
 use super::firmware::{self, Firmware, PartRole};
 use super::plan::{self, digest};
-use super::session::Device;
 use crate::error::{Error, Kind, Result};
 use crate::image::partition::{APP, DEFAULT_OFFSET, RawTable, Table};
 use crate::interrupt;
