@@ -2,6 +2,7 @@
 //!
 //! A pseudo-terminal has none. `lines.c`, preloaded into the host program, sends them over a socket.
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
@@ -156,13 +157,15 @@ pub fn preload() -> Option<&'static Path> {
                 return None;
             }
             let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/device/lines.c");
-            // Test programs run side by side: each builds its own.
-            let name = format!("lines-{}.so", std::process::id());
-            let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+            let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+            let library = directory.join("modem-lines.so");
+            // Test programs run side by side: each exchanges it for its own, which is the same.
+            let own = directory.join(format!("modem-lines-{}.so", std::process::id()));
             let mut compile = Command::new("gcc");
-            compile.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&library);
+            compile.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&own);
             let status = compile.arg(source).status().unwrap();
             assert!(status.success(), "lines.c does not compile");
+            fs::rename(own, &library).unwrap();
             Some(library)
         })
         .as_deref()

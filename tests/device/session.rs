@@ -114,6 +114,10 @@ impl Session {
             Event::Nothing => self.opened(),
         }
         self.reset();
+        // The boot pin is looked at again, and nobody holds it any more.
+        if self.lock().board.watchdog_bites() {
+            self.boot();
+        }
         // What it has said by then waits for a host, so that no test has to be quick.
         if self.open
             && let Mode::Application(running) = &mut self.mode
