@@ -203,6 +203,19 @@ fn esptool_resets_it_by_the_modem_lines() {
     fails(&command.output().unwrap(), "Failed to connect");
 }
 
+#[test]
+fn esptool_resets_it_by_its_watchdog() {
+    let Some(esptool) = Esptool::get() else { return };
+    let file = esptool.file("image.bin", &bytes(5000));
+    each(&[Chip::Esp32c3, Chip::Esp32s3], |chip| {
+        let device = Device::new(*chip).start();
+        let mut command = esptool.command(&device);
+        command.args(["--before", "no-reset", "--after", "watchdog-reset"]);
+        succeeds(&command.args(["write-flash", "0", &file]).output().unwrap());
+        settles(&device, "application");
+    });
+}
+
 /// Waits until this runs: resets take a moment.
 #[track_caller]
 fn settles(device: &Device, running: &str) {
@@ -242,8 +255,8 @@ fn esptool_notices_what_is_wrong() {
             &["--no-stub", "write-flash", "--no-compress", "0x10000", &file],
             "result was 0105",
         ),
-        (c3().fault(Fault::Unplug { after: 40_000 }), slow, "A fatal error occurred"),
-        (c3().fault(Fault::PowerCut { operation: 9 }), slow, "A fatal error occurred"),
+        (c3().fault(Fault::Unplug { after: 40_000 }), slow, "error occurred"),
+        (c3().fault(Fault::PowerCut { operation: 9 }), slow, "error occurred"),
         (c3().secure_download(), &["flash-id"], "Secure Download Mode"),
         (
             c3().flash_size(MIB / 2),

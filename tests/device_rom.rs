@@ -8,9 +8,13 @@ mod device;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use device::Device;
 use device::chip::Chip;
+use device::faults::Fault;
+use device::lines::Wiring;
 
 /// What is asked, one after the other on one device: the command, its data, what is added to the right checksum;
 /// and the answer. `*` stands for a byte that the ROM leaves as something else had it.
@@ -143,16 +147,11 @@ impl Data {
 #[test]
 fn the_simulated_rom_says_what_the_real_one_says() {
     let device = Device::new(Chip::Esp32c3).start();
-    let mut port = OpenOptions::new().read(true).write(true).open(device.port()).unwrap();
+    let mut port = open(&device);
     for (what, command, data, added, expected) in CONVERSATION {
-        let bytes = data.bytes();
         // An even number of the same bytes leaves the checksum as it begins.
         let sum = if matches!(data, Data::Block(..)) { 0xEF + added } else { 0 };
-        let mut packet = vec![0, *command];
-        packet.extend((bytes.len() as u16).to_le_bytes());
-        packet.extend(u32::from(sum).to_le_bytes());
-        packet.extend(bytes);
-        port.write_all(&device::slip::frame(&packet)).unwrap();
+        ask(&mut port, *command, &data.bytes(), sum);
         let times = if what.contains("sync") { 8 } else { 1 };
         for _ in 0..times {
             let answer = answer(&mut port);
@@ -162,6 +161,50 @@ fn the_simulated_rom_says_what_the_real_one_says() {
             assert!(same && expected.len() == said.len(), "{what}: {said:?}, not {expected:?}");
         }
     }
+    // The first block that was taken lies first, whatever its number; the real ROM's MD5 said so.
+    let flash = device.flash();
+    assert_eq!(flash[0x10000..0x10400], [0x55; 0x400]);
+    assert!(flash[0x10400..0x11000].iter().all(|byte| *byte == 0xFF));
+}
+
+fn ask(port: &mut File, command: u8, data: &[u8], checksum: u8) {
+    let mut packet = vec![0, command];
+    packet.extend((data.len() as u16).to_le_bytes());
+    packet.extend(u32::from(checksum).to_le_bytes());
+    packet.extend(data);
+    port.write_all(&device::slip::frame(&packet)).unwrap();
+}
+
+fn open(device: &Device) -> File {
+    OpenOptions::new().read(true).write(true).open(device.port()).unwrap()
+}
+
+#[test]
+fn a_chip_with_usb_of_its_own_comes_back_under_its_name() {
+    let away = Duration::from_millis(100);
+    let device = Device::new(Chip::Esp32c6)
+        .wiring(Wiring::UsbJtag)
+        .fault(Fault::Enumerates { away })
+        .boots_saying("it runs\r\n")
+        .start();
+    let mut port = open(&device);
+    ask(&mut port, 0x08, &Data::Sync.bytes(), 0);
+    (0..8).for_each(|_| drop(answer(&mut port)));
+    // Leave the loader and run the application.
+    ask(&mut port, 0x04, &1u32.to_le_bytes(), 0);
+    let mut rest = Vec::new();
+    // A terminal whose other end is gone fails to be read.
+    assert!(port.read_to_end(&mut rest).is_err());
+    assert!(!device.port().exists());
+    let until = Instant::now() + Duration::from_secs(10);
+    while !device.port().exists() {
+        assert!(Instant::now() < until);
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mut port = open(&device);
+    let mut said = [0; 9];
+    port.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"it runs\r\n");
 }
 
 /// The next frame.

@@ -1,6 +1,7 @@
 //! What the loaders work on: the chip with its registers, and the flash chip beside it.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use super::chip::{Chip, Identity};
 use super::nor::Nor;
@@ -8,6 +9,12 @@ use super::protocol::{Command, Dialect};
 
 /// Starts a command that the host has put into the SPI controller's other registers.
 const SPI_USER: u32 = 1 << 18;
+
+const WATCHDOG_KEY: u32 = 0x50D8_3AA1;
+const WATCHDOG_ON: u32 = 1 << 31;
+
+/// How long it takes: what hosts set is about as long.
+const WATCHDOG_TIME: Duration = Duration::from_millis(15);
 
 #[derive(Debug)]
 pub struct Board {
@@ -21,6 +28,8 @@ pub struct Board {
     /// The third byte of the flash chip's identification: the power of two that is its size.
     capacity: u8,
     registers: HashMap<u32, u32>,
+    /// When the watchdog resets the chip, if it has been turned on.
+    watchdog: Option<Instant>,
 }
 
 impl Board {
@@ -28,7 +37,16 @@ impl Board {
     pub fn new(chip: Chip, identity: Identity, nor: Nor, size: usize, rate: u32) -> Board {
         let registers = chip.registers(&identity);
         let capacity = size.trailing_zeros() as u8;
-        Board { chip, identity, nor, commands: HashMap::new(), rate, capacity, registers }
+        Board {
+            chip,
+            identity,
+            nor,
+            commands: HashMap::new(),
+            rate,
+            capacity,
+            registers,
+            watchdog: None,
+        }
     }
 
     pub fn register(&self, address: u32, dialect: Dialect) -> u32 {
@@ -50,6 +68,15 @@ impl Board {
             let answer = if attached { self.spi(asked & 0xFFFF) } else { 0x00FF_FFFF };
             self.registers.insert(spi.data, answer);
         }
+        let (lock, control) = self.chip.watchdog();
+        if address == control && self.registers.get(&lock) == Some(&WATCHDOG_KEY) {
+            self.watchdog = (value & WATCHDOG_ON != 0).then(|| Instant::now() + WATCHDOG_TIME);
+        }
+    }
+
+    /// Whether the watchdog resets the chip now.
+    pub fn watchdog_bites(&mut self) -> bool {
+        self.watchdog.take_if(|at| *at <= Instant::now()).is_some()
     }
 
     /// A command to the flash chip itself. Only its identification matters here: Winbond, serial flash.

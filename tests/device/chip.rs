@@ -146,6 +146,16 @@ impl Chip {
         answer
     }
 
+    /// The real-time clock's watchdog: the register that unlocks it, and the one that turns it on.
+    pub fn watchdog(self) -> (u32, u32) {
+        match self {
+            Chip::Esp32 => (0x3FF4_80A4, 0x3FF4_808C),
+            Chip::Esp32s3 => (0x6000_80B0, 0x6000_8098),
+            Chip::Esp32c3 => (0x6000_80A8, 0x6000_8090),
+            Chip::Esp32c6 => (0x600B_1C18, 0x600B_1C00),
+        }
+    }
+
     /// What the ROM says first after a reset.
     pub fn boot_log(self, download: bool) -> String {
         let (name, boots) = match self {

@@ -46,6 +46,11 @@ pub enum Fault {
     PowerCut {
         operation: u64,
     },
+    /// When the application starts, the port is gone for so long, and comes back as another with the same name:
+    /// a chip whose USB is its own.
+    Enumerates {
+        away: Duration,
+    },
     /// Every answer takes so much longer.
     Slow(Duration),
     /// It does not read for so long once so many bytes have come: the host's buffer fills up.

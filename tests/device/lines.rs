@@ -2,7 +2,8 @@
 //!
 //! A pseudo-terminal has none. `lines.c`, preloaded into the host program, sends them over a socket.
 
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -55,6 +56,11 @@ impl Lines {
     /// Both lines are raised when a port is opened, which does nothing.
     pub fn new(wiring: Wiring) -> Lines {
         Lines { wiring, state: DTR | RTS, held: false, released: None, flag: false }
+    }
+
+    /// Whether they come by the chip's own USB.
+    pub fn is_usb(&self) -> bool {
+        self.wiring == Wiring::UsbJtag
     }
 
     /// A message of the host; returns the new state.
@@ -111,7 +117,7 @@ fn address(terminal: &Path) -> SocketAddr {
 
 /// Serves the lines of a terminal until [`hang_up`]; what takes a message returns the lines' state.
 pub fn serve(terminal: &Path, take: impl Fn(u8, u8) -> u8 + Send + 'static) -> JoinHandle<()> {
-    let listener = UnixListener::bind_addr(&address(terminal)).unwrap();
+    let listener = listen(&address(terminal));
     thread::spawn(move || {
         for host in listener.incoming() {
             let (mut host, mut message) = (host.unwrap(), [0; 2]);
@@ -121,6 +127,20 @@ pub fn serve(terminal: &Path, take: impl Fn(u8, u8) -> u8 + Send + 'static) -> J
             let _ = host.write_all(&[take(message[0], message[1])]);
         }
     })
+}
+
+/// A program that is being started holds what it inherits for a moment: the socket of a device that is gone,
+/// whose terminal's number is free again.
+fn listen(address: &SocketAddr) -> UnixListener {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        match UnixListener::bind_addr(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            listener => return listener.unwrap(),
+        }
+    }
 }
 
 /// Ends what [`serve`] began: by a message that is none.
@@ -137,13 +157,15 @@ pub fn preload() -> Option<&'static Path> {
                 return None;
             }
             let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/device/lines.c");
-            // Test programs run side by side: each builds its own.
-            let name = format!("lines-{}.so", std::process::id());
-            let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+            let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+            let library = directory.join("modem-lines.so");
+            // Test programs run side by side: each exchanges it for its own, which is the same.
+            let own = directory.join(format!("modem-lines-{}.so", std::process::id()));
             let mut compile = Command::new("gcc");
-            compile.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&library);
+            compile.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&own);
             let status = compile.arg(source).status().unwrap();
             assert!(status.success(), "lines.c does not compile");
+            fs::rename(own, &library).unwrap();
             Some(library)
         })
         .as_deref()

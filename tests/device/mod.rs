@@ -1,4 +1,9 @@
 //! A simulated ESP32 on a pseudo-terminal: its ROM loader, the flasher stub, its flash chip, and faults.
+//!
+//! `loader` answers commands as the ROM or as the stub does, on a `board` with registers and a `nor` flash chip.
+//! `session` runs it on the `line` of a `plug`; `lines` are the modem lines that reset it, `faults` what goes wrong,
+//! `application` what runs after a reset. It does things at once; the time that a line at its rate and a flash chip
+//! would have taken is counted ([`Stats`]), so that figures do not depend on the machine.
 
 mod application;
 mod board;
@@ -9,14 +14,13 @@ mod line;
 pub mod lines;
 mod loader;
 mod nor;
+mod plug;
 pub mod protocol;
 mod reading;
 mod session;
 pub mod slip;
 
 use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -28,11 +32,13 @@ use application::{Application, Program};
 use board::Board;
 use chip::{Chip, Identity};
 use faults::{Fault, Harm, Way, Wire};
-use line::Line;
 use lines::{Lines, Wiring};
 use nor::Nor;
 use protocol::Command;
 use session::{Session, Shared, Straps};
+
+/// What the port is called.
+const PORT: &str = "ttyUSB0";
 
 /// A device that has yet to be plugged in.
 pub struct Setup {
@@ -101,7 +107,7 @@ impl Device {
 
     /// The serial port to give to a host.
     pub fn port(&self) -> PathBuf {
-        self.directory.path().join("ttyUSB0")
+        self.directory.path().join(PORT)
     }
 
     /// A copy of what the flash chip holds.
@@ -236,28 +242,11 @@ impl Setup {
             running: "nothing",
             stop: false,
         }));
-        let line = Line::new();
-        let terminal = line.name().to_path_buf();
         let directory = tempfile::tempdir().unwrap();
-        let port = directory.path().join("ttyUSB0");
-        symlink(&terminal, &port).unwrap();
-        let of_lines = Arc::clone(&shared);
-        let lines = lines::serve(&terminal, move |what, bits| {
-            of_lines.lock().unwrap().lines.message(what, bits)
-        });
-        let (of_session, loader) = (Arc::clone(&shared), self.loader);
-        let mut session =
-            Session::new(of_session, line, self.faults, self.application, self.straps);
-        session.begin(loader);
-        let thread = thread::spawn(move || {
-            session.run();
-            let _ = fs::remove_file(port);
-            // The modem lines go first: with the terminal, its number is free for another device.
-            lines::hang_up(&terminal);
-            lines.join().unwrap();
-            drop(session);
-        });
-        Device { shared, thread: Some(thread), directory }
+        let port = directory.path().join(PORT);
+        let session = Session::new(self, port, Arc::clone(&shared));
+        let thread = Some(thread::spawn(move || session.run()));
+        Device { shared, thread, directory }
     }
 
     fn board(&self) -> Board {
@@ -299,7 +288,8 @@ const _: fn(Device) -> Setup = Device::unplug;
 const _: fn(Chip) -> &'static str = Chip::name;
 const _: fn(Chip) -> usize = Chip::bootloader;
 const _: [Chip; 4] = chip::CHIPS;
-const _: [Fault; 11] = [
+const _: [Fault; 12] = [
+    Fault::Enumerates { away: Duration::ZERO },
     Fault::Silent,
     Fault::SilentAfter(0),
     Fault::Byte { way: Way::ToDevice, at: 0, harm: Harm::Drop },

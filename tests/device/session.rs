@@ -1,15 +1,18 @@
 //! A device in use: what runs on it, what comes over the line, and what goes wrong.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::Setup;
 use super::application::{Application, Running};
 use super::board::Board;
 use super::faults::{Fault, Way, Wire};
 use super::line::{Event, Line};
 use super::lines::{Effect, Lines};
 use super::loader::Loader;
+use super::plug::Plug;
 use super::protocol::{Dialect, Then};
 
 /// The rate of everything that finds no other: the boot log, MicroPython's REPL.
@@ -41,7 +44,9 @@ pub struct Shared {
 
 pub struct Session {
     shared: Arc<Mutex<Shared>>,
-    line: Line,
+    /// None only while it is away from the bus.
+    plug: Option<Plug>,
+    port: PathBuf,
     mode: Mode,
     faults: Vec<Fault>,
     application: Application,
@@ -63,19 +68,26 @@ pub enum Straps {
 struct Unplugged;
 
 impl Session {
-    pub fn new(
-        shared: Arc<Mutex<Shared>>,
-        line: Line,
-        faults: Vec<Fault>,
-        application: Application,
-        straps: Straps,
-    ) -> Session {
-        let mode = Mode::Nothing;
-        Session { shared, line, mode, faults, application, straps, rate: DEFAULT_RATE, open: false }
+    /// A device behind a port of this name; `loader` tells whether it is in download mode.
+    pub fn new(setup: Setup, port: PathBuf, shared: Arc<Mutex<Shared>>) -> Session {
+        let plug = Some(Plug::new(&port, &shared));
+        let mut session = Session {
+            shared,
+            plug,
+            port,
+            mode: Mode::Nothing,
+            faults: setup.faults,
+            application: setup.application,
+            straps: setup.straps,
+            rate: DEFAULT_RATE,
+            open: false,
+        };
+        session.begin(setup.loader);
+        session
     }
 
     /// Puts it into the loader, or starts the application, before anybody has opened the port.
-    pub fn begin(&mut self, loader: bool) {
+    fn begin(&mut self, loader: bool) {
         if loader {
             self.switch(Mode::Loader(Box::new(Loader::new(Dialect::Rom))));
         } else {
@@ -84,12 +96,12 @@ impl Session {
     }
 
     /// Runs until the plug is pulled.
-    pub fn run(&mut self) {
+    pub fn run(mut self) {
         while !self.lock().stop && self.moment().is_ok() {}
     }
 
     fn moment(&mut self) -> Result<(), Unplugged> {
-        match self.line.receive(MOMENT) {
+        match self.line().receive(MOMENT) {
             Event::Closed => {
                 self.open = false;
                 thread::sleep(MOMENT);
@@ -102,6 +114,10 @@ impl Session {
             Event::Nothing => self.opened(),
         }
         self.reset();
+        // The boot pin is looked at again, and nobody holds it any more.
+        if self.lock().board.watchdog_bites() {
+            self.boot();
+        }
         // What it has said by then waits for a host, so that no test has to be quick.
         if self.open
             && let Mode::Application(running) = &mut self.mode
@@ -135,7 +151,7 @@ impl Session {
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unplugged> {
-        let host = self.line.rate();
+        let host = self.line().rate();
         if let Mode::Loader(loader) = &self.mode
             && !loader.is_synced()
         {
@@ -149,11 +165,7 @@ impl Session {
                 let arrived = shared.wire.carry(Way::ToDevice, &[*byte], &self.faults);
                 (arrived, shared.wire.received)
             };
-            let mut arrived = arrived;
-            if host != self.rate {
-                arrived.iter_mut().for_each(garble);
-            }
-            self.execute(&arrived)?;
+            self.execute(&self.at_rate(host, arrived))?;
             for fault in &self.faults {
                 match fault {
                     Fault::Unplug { after } if received >= *after => return Err(Unplugged),
@@ -219,6 +231,21 @@ impl Session {
         self.rate = DEFAULT_RATE;
         self.switch(Mode::Application(running));
         self.say(log.as_bytes());
+        self.enumerate();
+    }
+
+    /// Leaves the bus and comes back, if it is of that kind.
+    fn enumerate(&mut self) {
+        let away = self.faults.iter().find_map(|fault| match fault {
+            Fault::Enumerates { away } => Some(*away),
+            _ => None,
+        });
+        if let Some(away) = away.filter(|_| self.open) {
+            self.plug = None;
+            thread::sleep(away);
+            self.plug = Some(Plug::new(&self.port, &self.shared));
+            self.open = false;
+        }
     }
 
     fn switch(&mut self, mode: Mode) {
@@ -235,24 +262,36 @@ impl Session {
         if bytes.is_empty() || !self.open {
             return;
         }
-        let mut says = {
-            let mut shared = self.lock();
-            let received = shared.wire.received;
-            for fault in &self.faults {
-                match fault {
-                    Fault::Silent => return,
-                    Fault::SilentAfter(after) if received >= *after => return,
-                    Fault::Slow(time) => thread::sleep(*time),
-                    _ => {}
-                }
+        let host = self.line().rate();
+        let received = self.lock().wire.received;
+        for fault in &self.faults {
+            match fault {
+                Fault::Silent => return,
+                Fault::SilentAfter(after) if received >= *after => return,
+                Fault::Slow(time) => thread::sleep(*time),
+                _ => {}
             }
+        }
+        let says = {
+            let mut shared = self.lock();
             shared.line_time += byte_time(self.rate) * bytes.len() as u32;
             shared.wire.carry(Way::ToHost, bytes, &self.faults)
         };
-        if self.line.rate() != self.rate {
-            says.iter_mut().for_each(garble);
+        let says = self.at_rate(host, says);
+        self.line().send(&says);
+    }
+
+    /// What is understood when the host's rate is this: at another, bits are seen where there are none.
+    /// USB without a bridge has no rate.
+    fn at_rate(&self, host: u32, mut bytes: Vec<u8>) -> Vec<u8> {
+        if host != self.rate && !self.lock().lines.is_usb() {
+            bytes.iter_mut().for_each(|byte| *byte = byte.rotate_left(3) ^ 0x5A);
         }
-        self.line.send(&says);
+        bytes
+    }
+
+    fn line(&mut self) -> &mut Line {
+        &mut self.plug.as_mut().unwrap().line
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -263,9 +302,4 @@ impl Session {
 /// How long a byte takes with its start and stop bits.
 fn byte_time(rate: u32) -> Duration {
     Duration::from_secs(10) / rate.max(1)
-}
-
-/// At another rate, bits are seen where there are none.
-fn garble(byte: &mut u8) {
-    *byte = byte.rotate_left(3) ^ 0x5A;
 }
