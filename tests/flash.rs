@@ -65,20 +65,55 @@ fn every_kind_of_given_file_gives_the_same_flash() {
 
 #[test]
 fn only_sectors_that_differ_are_written() {
-    let mut firmware = Firmware::new(C3);
+    let contents = noise(1, 600_000);
+    let mut firmware = Firmware::of(Header::of(C3), &contents, TABLE);
     let device = Device::new(C3).flash_size(FLASH).start();
-    done(&flash(firmware.path(), device.port(), &["--json"]));
-    let before = device.stats();
-    let mut contents = noise(1, 150_000);
-    contents[60_000..60_010].copy_from_slice(b"other text");
-    firmware.application = Header::of(C3).application(&contents);
+    let mut sent = 0;
+    let mut flash = |firmware: &Firmware| {
+        let board = done(&flash(firmware.path(), device.port(), &["--json"]));
+        assert!(firmware.is_in(&device.flash()));
+        let before = std::mem::replace(&mut sent, device.stats().received);
+        (board, sent - before)
+    };
+    let (_, first) = flash(&firmware);
+    let (_, again) = flash(&firmware);
+    assert!(again * 50 <= first, "{again} of {first} bytes");
+
+    let erased = device.stats().erased;
+    let mut changed = contents.clone();
+    changed[60_000..60_010].copy_from_slice(b"other text");
+    firmware.application = Header::of(C3).application(&changed);
     firmware.write();
-    let board = done(&flash(firmware.path(), device.port(), &["--json"]));
-    assert!(firmware.is_in(&device.flash()));
+    let (board, _) = flash(&firmware);
     // The sector with the text, and the last one with the checksum and hash.
     let written = board["parts"][2]["written"].as_u64().unwrap();
     assert!((4097..=8192).contains(&written), "{written}");
-    assert!(device.stats().erased - before.erased <= 8192);
+    assert!(device.stats().erased - erased <= 8192);
+
+    // Something that is longer than before, and moves what follows it in its part of the image.
+    changed.splice(300_000..300_100, noise(3, 700));
+    changed.splice(390_000..390_600, []);
+    firmware.application = Header::of(C3).application(&changed);
+    firmware.write();
+    let (_, moved) = flash(&firmware);
+    assert!(moved * 4 <= first, "{moved} of {first} bytes");
+}
+
+#[test]
+fn damaged_answers_are_errors_of_the_line() {
+    let firmware = Firmware::new(C3);
+    let byte =
+        |at, harm| device::faults::Fault::Byte { way: device::faults::Way::ToHost, at, harm };
+    for (at, harm, more) in [
+        (911, device::faults::Harm::Drop, &["--no-stub"][..]),
+        (253, device::faults::Harm::Double, &[]),
+    ] {
+        let device = Device::new(C3).flash_size(FLASH).fault(byte(at, harm)).start();
+        let output = flash(firmware.path(), device.port(), more);
+        let code = output.status.code();
+        assert!(matches!(code, Some(0 | 6)), "{output:?}");
+        assert_eq!(code == Some(0), firmware.is_in(&device.flash()));
+    }
 }
 
 #[test]

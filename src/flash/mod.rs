@@ -9,6 +9,7 @@ pub mod checks;
 pub mod deploy;
 pub mod device;
 pub mod firmware;
+mod guard;
 pub mod instructions;
 pub mod monitor;
 mod panic;

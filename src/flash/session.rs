@@ -14,6 +14,7 @@ use serialport::{SerialPort, TTYPort, UsbPortInfo};
 
 use super::SECTOR;
 use super::device::{Device, Found, Security};
+use super::guard::guarded;
 use super::permission;
 use super::plan::Digest16;
 use super::ports::Port;
@@ -88,8 +89,9 @@ impl Session {
     /// When the port cannot be used, or nothing answers that is a known chip.
     pub fn open(port: &Port, settings: &Settings) -> Result<Session> {
         let (mut lines, mut connected) = connect(port, settings)?;
-        if lines && matches!(connected, Err(espflash::Error::Flashing(_))) {
-            // The chip answered, and then loading the stub went wrong: from a reset it may go well.
+        if connected.as_ref().is_err_and(|error| !matches!(error, espflash::Error::Connection(_))) {
+            // The chip answered, and then loading the stub went wrong; the second time it may go well.
+            // espflash waits 50 ms for the stub to start, which a busy machine may miss.
             (lines, connected) = connect(port, settings)?;
         }
         let flasher =
@@ -121,8 +123,8 @@ impl Session {
         if self.flasher.secure_download_mode() {
             return Ok(());
         }
-        let info =
-            self.flasher.device_info().map_err(|error| failed("look at the chip", &error))?;
+        let info = guarded(|| self.flasher.device_info())
+            .map_err(|error| failed("look at the chip", &error))?;
         self.found.revision = info.revision;
         self.found.mac = info.mac_address;
         // A size that is not understood is silently taken for 4 MB there.
@@ -149,7 +151,7 @@ impl Session {
         if self.flasher.chip() == espflash::target::Chip::Esp32 {
             return self.esp32_security();
         }
-        let info = self.flasher.security_info().ok()?;
+        let info = guarded(|| self.flasher.security_info()).ok()?;
         Some(Security {
             secure_boot: info.flags & SECURE_BOOT_EN != 0,
             secure_download: info.flags & SECURE_DOWNLOAD_ENABLE != 0,
@@ -160,7 +162,8 @@ impl Session {
     /// The ESP32 has no command that tells; its fuses do.
     fn esp32_security(&mut self) -> Option<Security> {
         let chip = self.flasher.chip();
-        let mut fuse = |field| chip.read_efuse_le::<u32>(self.flasher.connection(), field).ok();
+        let mut fuse =
+            |field| guarded(|| chip.read_efuse_le::<u32>(self.flasher.connection(), field)).ok();
         let count = fuse(esp32_efuse::FLASH_CRYPT_CNT)?;
         let boot = fuse(esp32_efuse::ABS_DONE_0)? | fuse(esp32_efuse::ABS_DONE_1)?;
         Some(Security {
@@ -179,7 +182,7 @@ impl Session {
         let chip = self.flasher.chip();
         let stub = self.stub;
         let done = if self.lines || self.after != After::Reset {
-            self.flasher.connection().reset_after(stub, chip)
+            guarded(|| self.flasher.connection().reset_after(stub, chip))
         } else {
             let rom_with_encryption = !stub && chip != espflash::target::Chip::Esp32;
             reboot(self.flasher.connection(), rom_with_encryption)
@@ -272,12 +275,12 @@ impl Session {
                 block_size: ROM_READ,
                 max_in_flight: 1,
             };
-            let answer = self
-                .flasher
-                .connection()
-                .with_timeout(PATIENCE, |connection| connection.command(command))
-                .and_then(|value| -> std::result::Result<Vec<u8>, _> { value.try_into() })
-                .map_err(|error| failed("read the flash", &error))?;
+            let connection = self.flasher.connection();
+            let answer = guarded(|| {
+                connection.with_timeout(PATIENCE, |connection| connection.command(command))
+            })
+            .and_then(|value| -> std::result::Result<Vec<u8>, _> { value.try_into() })
+            .map_err(|error| failed("read the flash", &error))?;
             data.extend(answer.into_iter().take(ROM_READ as usize));
         }
         data.truncate(length as usize);
@@ -292,7 +295,8 @@ impl Device for Session {
 
     fn md5(&mut self, range: Range<u32>) -> Result<Digest16> {
         interrupt::check()?;
-        let digest = self.flasher.checksum_md5(range.start, range.end - range.start);
+        let length = range.end - range.start;
+        let digest = guarded(|| self.flasher.checksum_md5(range.start, length));
         digest.map(u128::to_be_bytes).map_err(|error| failed("compare the flash", &error))
     }
 
@@ -303,8 +307,8 @@ impl Device for Session {
         }
         let file = tempfile::NamedTempFile::new()
             .map_err(|error| Error::io("create a file in", &std::env::temp_dir(), &error))?;
-        self.flasher
-            .read_flash(offset, length, READ_BLOCK, READ_AHEAD, file.path().to_owned())
+        let path = file.path().to_owned();
+        guarded(|| self.flasher.read_flash(offset, length, READ_BLOCK, READ_AHEAD, path))
             .map_err(|error| failed("read the flash", &error))?;
         std::fs::read(file.path()).map_err(|error| Error::io("read", file.path(), &error))
     }
@@ -331,13 +335,13 @@ impl Device for Session {
     }
 
     fn erase(&mut self, range: Range<u32>) -> Result<()> {
-        self.flasher
-            .erase_region(range.start, range.end - range.start)
+        let length = range.end - range.start;
+        guarded(|| self.flasher.erase_region(range.start, length))
             .map_err(|error| failed("erase the flash", &error))
     }
 
     fn erase_all(&mut self) -> Result<()> {
-        self.flasher.erase_flash().map_err(|error| failed("erase the flash", &error))
+        guarded(|| self.flasher.erase_flash()).map_err(|error| failed("erase the flash", &error))
     }
 }
 
@@ -373,7 +377,8 @@ fn connect(
     };
     let connection = Connection::new(serial, usb, after, before, ROM_BAUD);
     let baud = (settings.baud > ROM_BAUD).then_some(settings.baud);
-    Ok((lines, Flasher::connect(connection, settings.stub, false, false, None, baud)))
+    let stub = settings.stub;
+    Ok((lines, guarded(|| Flasher::connect(connection, stub, false, false, None, baud))))
 }
 
 /// Whether a port has control lines: a pseudo-terminal and some bridges have none.
@@ -388,7 +393,7 @@ fn send(
     bytes: u32,
 ) -> std::result::Result<(), espflash::Error> {
     let limit = PATIENCE + PER_MEGABYTE.mul_f64(f64::from(bytes) / f64::from(1 << 20));
-    connection.with_timeout(limit, |connection| connection.command(command).map(drop))
+    guarded(|| connection.with_timeout(limit, |connection| connection.command(command).map(drop)))
 }
 
 /// Makes the loader start the chip anew, where there are no lines to do it by.

@@ -175,7 +175,7 @@ impl Plan {
     fn verify(&self, device: &mut dyn Device, report: &dyn Report) -> Result<()> {
         report.step("verifying");
         for part in &self.firmware.parts {
-            if device.md5(part.offset..end(part))? != digest(&part.data) {
+            if !agrees(device, part.offset..end(part), &part.data)? {
                 return Err(Error::device(format!(
                     "the {} on the device is not what was written to it",
                     part.name
@@ -184,7 +184,7 @@ impl Plan {
             }
         }
         for gap in self.erased(device.found().flash_size) {
-            if device.md5(gap.clone())? != digest(&vec![0xff; gap.len()]) {
+            if !agrees(device, gap.clone(), &vec![0xff; gap.len()])? {
                 return Err(Error::device(format!(
                     "the flash from 0x{:x} to 0x{:x} is not erased",
                     gap.start, gap.end
@@ -230,6 +230,13 @@ impl Plan {
         ))
         .hint("build for a board or variant with the flash size that it has"))
     }
+}
+
+/// Whether a range of flash holds these bytes. Asked twice before it is denied: an answer may be damaged on
+/// its way, and then it differs.
+fn agrees(device: &mut dyn Device, range: Range<u32>, data: &[u8]) -> Result<bool> {
+    let expected = digest(data);
+    Ok(device.md5(range.clone())? == expected || device.md5(range)? == expected)
 }
 
 fn end(part: &firmware::Part) -> u32 {
