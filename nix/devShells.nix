@@ -14,7 +14,7 @@ in
     { };
   unix = shell (builds ++ [ pkgs.pkg-config pkgs.libffi ]) { };
   qemu = shell (builds ++ [ pkgs.qemu pkgs.gcc-arm-embedded (library.toolchains.forMachine "riscv32") ]) { hardeningDisable = [ "all" ]; };
-  esp32 = shell (builds ++ [ pkgs.cmake pkgs.ninja pkgs.espflash library.espPython esp32.toolchain esp32c3.toolchain ]) {
+  esp32 = shell (builds ++ [ pkgs.cmake pkgs.ninja library.espPython esp32.toolchain esp32c3.toolchain ]) {
     IDF_PATH = "${esp32.espIdf}";
     hardeningDisable = [ "all" ];
   };

@@ -1,5 +1,5 @@
 # A program that writes a firmware to the board on the desk.
-{ lib, writeShellScriptBin, espflash, jq, arguments, boards, buildMicroPythonFirmware, messages }:
+{ lib, writeShellScriptBin, arguments, helper, buildMicroPythonFirmware, messages }:
 let
   inherit (messages) fail;
 
@@ -10,12 +10,7 @@ let
         [ "run it: nix run .#run-…, or runMicroPythonFirmware with the same arguments" ]
     else
       writeShellScriptBin "flash-micropython" ''
-        set -euo pipefail
-        # Where it goes and on what chip, as the build says.
-        record=${firmware}/firmware.json
-        offset=$(${jq}/bin/jq -r '.files[] | select(.role == "firmware") | .offset' "$record")
-        chip=$(${jq}/bin/jq -r .mcu "$record")
-        exec ${espflash}/bin/espflash write-bin --chip "$chip" "$@" "$offset" ${firmware}/firmware.bin
+        exec ${helper}/bin/micropython-builder flash ${firmware} "$@"
       '';
 
   ofFirmware = given:

@@ -22,6 +22,10 @@ rustPlatform.buildRustPackage {
   cargoLock.lockFile = ../Cargo.lock;
   # The flake's checks run the tests, with the tools that they want.
   doCheck = false;
+  # Who may open the ports of boards. NixOS takes it from `services.udev.packages`.
+  postInstall = ''
+    install -D -m 644 ${./70-micropython-builder.rules} "$out/lib/udev/rules.d/70-micropython-builder.rules"
+  '';
   meta = {
     inherit description;
     license = [ lib.licenses.mit lib.licenses.asl20 ];

@@ -54,6 +54,8 @@ in
     micropythonBuilderLib = mkLib final;
   };
 
+  nixosModules.udev = import ./udev.nix { inherit self; };
+
   templates.default = {
     path = ../examples/project;
     description = "MicroPython firmware of your own: frozen modules, a C module, a flash program";

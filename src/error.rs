@@ -169,7 +169,11 @@ impl std::error::Error for Error {}
 /// An I/O error in the operating system's words, without Rust's "(os error N)".
 pub fn describe(error: &io::Error) -> String {
     let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
+    lower_first(text.split(" (os error").next().unwrap_or(&text))
+}
+
+/// A text with its first letter in lower case, as messages have it.
+pub(crate) fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(first) => first.to_lowercase().chain(chars).collect(),

@@ -22,6 +22,7 @@ pub mod doctor;
 pub mod emulator;
 pub mod error;
 pub mod firmware;
+pub mod flash;
 pub mod image;
 pub mod inspect;
 pub mod interrupt;

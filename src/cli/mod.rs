@@ -4,6 +4,7 @@ mod boards;
 mod build;
 mod completions;
 mod doctor;
+mod flash;
 mod hash;
 mod image;
 mod inspect;
@@ -16,6 +17,7 @@ mod progress;
 mod rewrite;
 mod run;
 mod source;
+mod stream;
 mod tree;
 mod vendor;
 
@@ -93,6 +95,8 @@ enum Command {
     Completions(completions::Arguments),
     /// Say what is installed, what is missing for what, and how to get it
     Doctor(doctor::Arguments),
+    /// Write firmware to a board, verify it, and see it run
+    Flash(Box<flash::Arguments>),
     /// Print the NAR hash of a file or directory, as `nix hash path` does
     Hash(hash::Arguments),
     /// Assemble, split, show images for Espressif chips and their partition tables
@@ -138,6 +142,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Build(arguments) => build::run(&arguments, &output),
         Command::Completions(arguments) => completions::run(&arguments, &output),
         Command::Doctor(arguments) => doctor::run(&arguments, &output),
+        Command::Flash(arguments) => flash::run(&arguments, &output),
         Command::Hash(arguments) => hash::run(&arguments, &output),
         Command::Image(arguments) => image::run(&arguments, &output),
         Command::Inspect(arguments) => inspect::run(&arguments, &output),

@@ -1,25 +1,20 @@
 //! `run`.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, value_parser};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::output::Output;
+use super::stream::Standard;
 use crate::emulator::{Firmware, Job, Machine};
 use crate::error::{Error, Kind, Result};
-use crate::interrupt;
-use crate::repl::{Captured, Console, Exit, Keyboard, Outcome, Program, RawTerminal};
-
-/// What a pipe that is ready takes without blocking, in bytes (POSIX wants at least 512).
-const PIPE_BUF: usize = 512;
+use crate::repl::{Captured, Exit, Keyboard, Outcome, Program, RawTerminal};
 
 /// How long programs may take unless told otherwise, in seconds.
 const TIMEOUT: u64 = 60;
@@ -144,47 +139,6 @@ fn interact(
     drop(terminal);
     output.say("");
     result.map(|()| ExitCode::SUCCESS)
-}
-
-/// This process's standard output and error. A reader that has gone away is no error: the program
-/// still runs to its end, and the exit code tells how it was.
-struct Standard;
-
-impl Console for Standard {
-    fn output(&mut self, bytes: &[u8]) -> Result<()> {
-        write(io::stdout(), "standard output", bytes)
-    }
-
-    fn error(&mut self, bytes: &[u8]) -> Result<()> {
-        write(io::stderr(), "standard error", bytes)
-    }
-}
-
-/// Writes as much at once as never blocks, so that an interrupt is noticed where a reader stalls.
-fn write(mut stream: impl Write + AsFd, name: &str, bytes: &[u8]) -> Result<()> {
-    for piece in bytes.chunks(PIPE_BUF) {
-        while !writable(&stream) {
-            interrupt::check()?;
-        }
-        match stream.write_all(piece).and_then(|()| stream.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                return Err(Error::io("write", Path::new(name), &error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Whether a stream takes bytes, waited for a moment.
-fn writable(stream: &impl AsFd) -> bool {
-    let mut streams = [PollFd::new(stream, PollFlags::OUT)];
-    let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-    match poll(&mut streams, Some(&moment)) {
-        Ok(ready) => ready > 0,
-        // The write will say what is wrong.
-        Err(error) => error != rustix::io::Errno::INTR,
-    }
 }
 
 /// How a run went, as JSON.

@@ -34,14 +34,20 @@ pub struct SplitPart {
     pub sha256: String,
 }
 
-/// Where a part lies.
-struct Piece {
-    role: &'static str,
-    partition: Option<String>,
-    name: String,
-    offset: u64,
-    position: u64,
-    size: u64,
+/// Where a part of an image lies.
+pub(crate) struct Piece {
+    /// As [`SplitPart::role`].
+    pub role: &'static str,
+    /// As [`SplitPart::partition`].
+    pub partition: Option<String>,
+    /// The name of a file for it.
+    pub name: String,
+    /// Where it lies in flash, in bytes.
+    pub offset: u64,
+    /// Where it lies in the image, in bytes.
+    pub position: u64,
+    /// How many bytes it has, without the erased ones at its end.
+    pub size: u64,
 }
 
 /// Writes the parts of `image` into `directory`, which is created when it is missing: `bootloader.bin`,
@@ -93,7 +99,8 @@ fn warn_of_damage(flash: &FlashImage, report: &dyn Report) {
     }
 }
 
-fn pieces(bytes: &dyn ReadAt, flash: &FlashImage) -> io::Result<Vec<Piece>> {
+/// The parts of an image: bootloader, partition table, and every partition that is not erased.
+pub(crate) fn pieces(bytes: &dyn ReadAt, flash: &FlashImage) -> io::Result<Vec<Piece>> {
     let mut names = HashSet::new();
     let mut pieces = Vec::new();
     let mut add = |role, partition: Option<&str>, name: String, offset, position, size| {

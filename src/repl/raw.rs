@@ -155,6 +155,15 @@ impl<T: Transport> Repl<T> {
         self.send(&[CTRL_B])
     }
 
+    /// Starts the interpreter anew, from the friendly REPL: `boot.py` and `main.py` run.
+    ///
+    /// # Errors
+    /// When the target cannot be spoken to.
+    pub fn soft_reset(&mut self) -> Result<(), Fault> {
+        self.forget();
+        self.send(&[CTRL_D])
+    }
+
     /// Runs code in the raw REPL and follows it to its end; its output goes to `console` as it
     /// arrives, its traceback into the outcome. Names that it defines stay.
     ///

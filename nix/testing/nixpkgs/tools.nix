@@ -87,7 +87,6 @@ in
   file = link { name = "file"; };
   git = link { name = "git"; };
   curl = link { name = "curl"; };
-  jq = link { name = "jq"; };
   binutils = link {
     name = "binutils";
     programs = words "addr2line ar as c++filt ld ld.bfd nm objcopy objdump ranlib readelf size strings strip";
@@ -107,7 +106,6 @@ in
     debian = "qemu-system-arm and qemu-system-misc";
     programs = [ "qemu-system-arm" "qemu-system-riscv32" "qemu-system-riscv64" ];
   };
-  espflash = link { name = "espflash"; debian = "nothing: Debian has no espflash"; };
   nixpkgs-fmt = link { name = "nixpkgs-fmt"; programs = [ ]; mainProgram = "nixpkgs-fmt"; more = ''debian ln -s /cargo/bin/nixpkgs-fmt "$out/bin/"''; };
   libffi = library { name = "libffi"; debian = "libffi-dev"; headers = [ "ffi.h" "ffitarget.h" ]; libraries = [ "libffi" ]; pc = "libffi"; };
   zlib = library { name = "zlib"; debian = "zlib1g-dev"; headers = [ "zlib.h" "zconf.h" ]; libraries = [ "libz" ]; pc = "zlib"; };
