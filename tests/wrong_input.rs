@@ -86,11 +86,22 @@ const ROWS: &[Row] = &[
     ("natmod module --mpy-version 7 --out new", USAGE, &["'7'", "6.3"]),
     ("natmod module --toolchain arm --out new", USAGE, &["expected ARCH=PREFIX"]),
     ("natmod module --micropython empty --out new", INPUT, &["is not a MicroPython source tree"]),
-    ("natmod nowhere --micropython TREE --out new", INPUT, &["cannot open nowhere"]),
+    // Before anything is fetched for it.
+    ("natmod nowhere --out new", INPUT, &["cannot open nowhere"]),
+    ("natmod empty --mpy-version all --out new", INPUT, &["empty has no Makefile", "examples/natmod"]),
     ("natmod module --micropython TREE --arch x64 --out new", INPUT, &["dynruntime.mk"]),
     ("natmod-link --micropython TREE --arch x65 -o new.mpy text", USAGE, &["no architecture x65"]),
     ("natmod-link --micropython TREE --arch x64 -o new.mpy text", INPUT, &["text is no ELF object file", "hint: "]),
     ("natmod-link --merge -o new.mpy text", INPUT, &["text is no .mpy file"]),
+
+    ("flash", USAGE, &["FIRMWARE"]),
+    ("flash nowhere", INPUT, &["cannot read nowhere"]),
+    ("flash empty", INPUT, &["empty is no firmware directory", "build --out DIR"]),
+    ("flash later --port /dev/null", INPUT, &["schema 99, this version reads schema 1"]),
+    ("flash text --port /dev/null", INPUT, &["does not begin with an image header", "inspect FILE"]),
+    ("flash random --app-only --erase", USAGE, &["cannot be used with '--erase'"]),
+    ("flash random --baud fast", USAGE, &["invalid digit"]),
+    ("flash random --smoke nowhere.py", INPUT, &["cannot read nowhere.py"]),
 
     ("rewrite", USAGE, &["PATH"]),
     ("rewrite nowhere", INPUT, &["cannot read nowhere"]),

@@ -63,7 +63,7 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with = "no_stub")]
     erase_filesystem: bool,
     /// How fast to write, in bits per second; USB without a bridge takes no notice of it
-    #[arg(long, value_name = "RATE", default_value_t = 460_800)]
+    #[arg(long, value_name = "RATE", default_value_t = 460_800, value_parser = clap::value_parser!(u32).range(1..))]
     baud: u32,
     /// Use the loader in the chip's ROM, which is slower and cannot erase
     #[arg(long)]

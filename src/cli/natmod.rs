@@ -190,6 +190,7 @@ fn toolchain(text: &str) -> std::result::Result<(Arch, Choice), String> {
 pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<ExitCode> {
     let progress = output.progress();
     let build = &arguments.build;
+    natmod::check_module(&arguments.module, arguments.root.as_deref())?;
     let request = Request {
         module: arguments.module.clone(),
         root: arguments.root.clone(),

@@ -25,6 +25,7 @@ mod version;
 pub use build::{Outcome, Request, build};
 pub use header::{Arch, Header};
 pub use linking::Linker;
+pub use module::check as check_module;
 pub use options::Options;
 pub use record::Record;
 

@@ -36,25 +36,16 @@ impl Snapshot {
     /// # Errors
     /// When there is no Makefile, or something cannot be copied.
     pub(super) fn take(module: &Path, root: &Path, out: &Path, to: &Path) -> Result<Snapshot> {
-        let canonical =
-            |path: &Path| path.canonicalize().map_err(|error| Error::io("open", path, &error));
-        let (module, root) = (canonical(module)?, canonical(root)?);
-        if !module.join(MAKEFILE).is_file() {
-            return Err(no_makefile(&module));
-        }
-        let below = module.strip_prefix(&root).map_err(|_| {
-            Error::usage(format!("{} is not below {}", module.display(), root.display()))
-                .hint("--root names a directory that contains the module's")
-        })?;
+        let (root, below) = locate(module, root)?;
         let results = Results::at(out)?;
         copy_tree(&root, to, |path| {
             let name = path.file_name().unwrap_or_default();
             // Objects of an earlier make by hand would be taken for up to date.
-            let built = path.parent() == Some(below) && name == "build";
+            let built = path.parent() == Some(&below) && name == "build";
             !built && !NOT_SOURCES.iter().any(|not| name == *not) && !results.hold(&root.join(path))
         })?;
         let identity = nar_hash(to)?;
-        Ok(Snapshot { directory: to.to_owned(), below: below.to_owned(), identity })
+        Ok(Snapshot { directory: to.to_owned(), below, identity })
     }
 
     /// A hash of all the sources, and of where the Makefile is among them.
@@ -98,6 +89,32 @@ impl Snapshot {
 pub(super) struct Rewritten {
     pub snapshot: Snapshot,
     pub changes: Changes,
+}
+
+/// The real path of `root`, and the way from it to `module`, which is below it and has a Makefile.
+fn locate(module: &Path, root: &Path) -> Result<(PathBuf, PathBuf)> {
+    let canonical =
+        |path: &Path| path.canonicalize().map_err(|error| Error::io("open", path, &error));
+    let (module, root) = (canonical(module)?, canonical(root)?);
+    if !module.join(MAKEFILE).is_file() {
+        return Err(no_makefile(&module));
+    }
+    match module.strip_prefix(&root) {
+        Ok(below) => Ok((root.clone(), below.to_owned())),
+        Err(_) => {
+            Err(Error::usage(format!("{} is not below {}", module.display(), root.display()))
+                .hint("--root names a directory that contains the module's"))
+        }
+    }
+}
+
+/// Checks that `module` is a directory with a Makefile, in or below `root` if there is one: what can be known
+/// before any MicroPython is fetched.
+///
+/// # Errors
+/// When it is not.
+pub fn check(module: &Path, root: Option<&Path>) -> Result<()> {
+    locate(module, root.unwrap_or(module)).map(drop)
 }
 
 fn no_makefile(module: &Path) -> Error {
