@@ -155,6 +155,9 @@ impl Site<'_> {
             format!("MPY_DIR={way_out}{}", Self::tree(cell.release)).into(),
             format!("MPY_CROSS={way_out}{}", Self::mpy_cross(cell.release.mpy_version)).into(),
             assignment("PYTHON", &makefile_word(self.python.as_os_str())),
+            // py/dynruntime.mk has them in /bin, where not every system does.
+            "MKDIR=mkdir".into(),
+            "RM=rm".into(),
         ];
         let externs = format!("{way_out}externs.ld");
         variables.extend(self.options.variables(cell.arch, &externs));
