@@ -21,14 +21,27 @@ let
     dontFixup = true;
   });
 
-  # Boots a firmware and asks it something.
-  boots = name: firmware: question: answer: pkgs.runCommand "boots-${name}"
+  # Boots a firmware and asks it something. `files` it can import, by the names they have there.
+  boots = name: { firmware, question, answer, files ? { } }: pkgs.runCommand "boots-${name}"
     { nativeBuildInputs = [ helper pkgs.qemu ]; } ''
-    answer=$(micropython-builder run ${firmware} --exec ${lib.escapeShellArg question})
+    ${lib.concatStrings (lib.mapAttrsToList (file: place: "install -D -m644 ${place} mounted/${file}\n") files)}
+    answer=$(micropython-builder run ${firmware} ${lib.optionalString (files != { }) "--mount mounted"} --exec ${lib.escapeShellArg question})
     echo "$answer"
     test "$answer" = ${lib.escapeShellArg answer}
     touch "$out"
   '';
+
+  # The same question in different builds of firmware.
+  counts = name: firmware: boots name { inherit firmware; question = "print(6 * 7)"; answer = "42"; };
+  draws = name: firmware: boots name { inherit firmware; question = "import triangle; print(triangle.number(4))"; answer = "10"; };
+
+  # Imports a native module. What it says of b"abcde" is Fletcher's checksum of that, 0xc8f0.
+  sums = name: firmware: arch: boots name {
+    inherit firmware;
+    files."fletcher.mpy" = "${library.buildNativeModules { src = ../examples/natmod; archs = [ arch ]; }}/fletcher-mpy6.3-${arch}.mpy";
+    question = "import fletcher; print(fletcher.sum(b'abcde'))";
+    answer = "51440";
+  };
 
   added = {
     manifest = ../examples/hello;
@@ -46,9 +59,10 @@ in
   '';
 }
   // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
-  unix = boots "unix" (library.unix.buildMicroPythonFirmware { }) "print(6 * 7)" "42";
-  unix-added = boots "unix-added" (library.unix.buildMicroPythonFirmware added) "import triangle; print(triangle.number(4))" "10";
-  qemu-arm = boots "qemu-arm" (library.qemu-mps2-an385.buildMicroPythonFirmware { }) "print(6 * 7)" "42";
-  qemu-riscv = boots "qemu-riscv" (library.qemu-virt-rv32.buildMicroPythonFirmware { }) "print(6 * 7)" "42";
-  qemu-added = boots "qemu-added" (library.qemu-virt-rv32.buildMicroPythonFirmware added) "import triangle; print(triangle.number(4))" "10";
+  unix = counts "unix" (library.unix.buildMicroPythonFirmware { });
+  unix-added = draws "unix-added" (library.unix.buildMicroPythonFirmware added);
+  qemu-arm = counts "qemu-arm" (library.qemu-mps2-an385.buildMicroPythonFirmware { });
+  qemu-riscv = counts "qemu-riscv" (library.qemu-virt-rv32.buildMicroPythonFirmware { });
+  qemu-added = draws "qemu-added" (library.qemu-virt-rv32.buildMicroPythonFirmware added);
+  native-module = sums "native-module" (library.qemu-mps2-an385.buildMicroPythonFirmware { }) "armv7m";
 }

@@ -1,8 +1,9 @@
-# The flake's outputs, from the library.
-{ self, nixpkgs }:
+# The flake's outputs, from the library. `adapt` changes that for a package set, before anything is made of
+# it: so a flake can have all of these outputs, but other sources.
+{ self, nixpkgs, adapt ? (pkgs: library: library) }:
 let
   inherit (nixpkgs) lib;
-  mkLib = import ./lib.nix;
+  mkLib = pkgs: adapt pkgs (import ./lib.nix pkgs);
   systems = [ "x86_64-linux" "aarch64-linux" "x86_64-darwin" "aarch64-darwin" ];
   forAllSystems = lib.genAttrs systems;
   pkgsFor = forAllSystems (system: import nixpkgs { inherit system; });

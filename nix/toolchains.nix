@@ -12,36 +12,37 @@ let
     let
       inherit (pins.toolchains.toolchains.${name}) prefix versions;
       archives = (versions.${version} or (fail "${name} ${version} is not pinned" (messages.oneOf version (attrNames versions)))).archives;
-      archive = archives.${system} or (fail "there is no ${name} ${version} for ${system}, only for ${concatStringsSep ", " (attrNames archives)}" [
-        "build on one of these, or give a compiler of your own: toolchain = …"
-      ]);
     in
-    stdenv.mkDerivation {
-      pname = name;
-      inherit version;
-      src = fetchurl { inherit (archive) url hash; };
-      nativeBuildInputs = optional stdenv.hostPlatform.isLinux autoPatchelfHook;
-      buildInputs = optionals stdenv.hostPlatform.isLinux [ stdenv.cc.cc.lib zlib ];
-      strictDeps = true;
-      dontConfigure = true;
-      dontBuild = true;
-      # Programs of this machine are patched; the target's libraries stay as they are.
-      dontStrip = true;
-      dontPatchELF = true;
-      installPhase = ''
-        runHook preInstall
-        cp -r . "$out"
-        runHook postInstall
-      '';
-      passthru.targetPrefix = prefix;
-      meta = {
-        description = "Espressif's GCC for ${name}, as Espressif built it";
-        homepage = "https://github.com/espressif/crosstool-NG";
-        license = lib.licenses.gpl3Plus;
-        platforms = attrNames archives;
-        sourceProvenance = [ lib.sourceTypes.binaryNativeCode ];
+    if !archives ? ${system} then
+      fail "there is no ${name} ${version} for ${system}, only for ${concatStringsSep ", " (attrNames archives)}"
+        [ "build on one of these, or give a compiler of your own: toolchain = …, or toolchains.ARCH = … for native modules" ]
+    else
+      stdenv.mkDerivation {
+        pname = name;
+        inherit version;
+        src = fetchurl { inherit (archives.${system}) url hash; };
+        nativeBuildInputs = optional stdenv.hostPlatform.isLinux autoPatchelfHook;
+        buildInputs = optionals stdenv.hostPlatform.isLinux [ stdenv.cc.cc.lib zlib ];
+        strictDeps = true;
+        dontConfigure = true;
+        dontBuild = true;
+        # Programs of this machine are patched; the target's libraries stay as they are.
+        dontStrip = true;
+        dontPatchELF = true;
+        installPhase = ''
+          runHook preInstall
+          cp -r . "$out"
+          runHook postInstall
+        '';
+        passthru.targetPrefix = prefix;
+        meta = {
+          description = "Espressif's GCC for ${name}, as Espressif built it";
+          homepage = "https://github.com/espressif/crosstool-NG";
+          license = lib.licenses.gpl3Plus;
+          platforms = attrNames archives;
+          sourceProvenance = [ lib.sourceTypes.binaryNativeCode ];
+        };
       };
-    };
 
   # nixpkgs' GCC for a processor without an operating system. Its own riscv32-embedded has libraries for
   # one ABI only, which is not that of MicroPython's boards: this one is built for theirs.

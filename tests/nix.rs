@@ -11,7 +11,7 @@ use nix::{BOTH, Nix, Suite, suite, system};
 use serde_json::Value;
 
 /// Wrong requests by name in `tests/nix/faults/flake.nix`, and how the messages begin.
-const FAULTS: [(&str, &[&str]); 29] = [
+const FAULTS: [(&str, &[&str]); 36] = [
     ("no-board", &["buildMicroPythonFirmware needs the argument board: a string"]),
     (
         "unknown-board",
@@ -46,7 +46,10 @@ const FAULTS: [(&str, &[&str]); 29] = [
     ("partitions-without-flash", &["VIRT_RV32 is a board of the port qemu, and partitionTable is"]),
     ("no-variable", &["makeArguments has \"A B\""]),
     ("unknown-release", &["MicroPython v1.99.0 is not pinned", "hint: nearest to it: v1."]),
-    ("release-without-components", &["MicroPython v1.18 has no submodule lib/micropython-lib"]),
+    (
+        "release-without-components",
+        &["MicroPython v1.18 has no submodule lib/micropython-lib", "hint: give it yourself"],
+    ),
     ("unknown-submodule", &["has no submodule lib/tinyubs", "hint: nearest to it: lib/tinyusb"]),
     ("unknown-esp-idf", &["ESP-IDF v1.0 is not pinned", "hint: nearest to it: v"]),
     ("no-lock", &["flake.nix names no components"]),
@@ -73,6 +76,13 @@ const FAULTS: [(&str, &[&str]); 29] = [
         &["VIRT_RV32 runs on an emulator, and is not flashed", "hint: run it"],
     ),
     ("flash-both", &["was given a firmware, and manifest to build one with"]),
+    ("modules-for-no-arch", &["no architecture \"armv7\"", "hint: nearest to it: armv7m,"]),
+    ("modules-for-nothing", &["archs is empty", "hint: leave it away"]),
+    ("modules-for-both", &["micropython and mpyVersions both say", "hint: give one"]),
+    ("modules-for-no-version", &["there is no .mpy version \"9\"", "hint: there is 5,"]),
+    ("modules-without-makefile", &["empty-module has no Makefile", "hint: https://docs.m"]),
+    ("module-without-arch", &["buildNativeModule needs the argument arch", "hint: for example"]),
+    ("module-for-many", &["buildNativeModule has no argument archs", "hint: give arch,"]),
     ("run-what-cannot-be", &["nixpkgs' QEMU has no machine of an ESP32", "hint: with Espressif's"]),
 ];
 
@@ -178,6 +188,53 @@ fn other_systems_evaluate_or_say_why_not() {
         );
         assert!(found.as_object().unwrap().len() > 10, "{other}: {found}");
     }
+
+    // Nobody makes the ESP8266's compiler for a Mac with Apple's processor.
+    let library = format!("{}#lib.aarch64-darwin", suite.flake());
+    let module =
+        "library: (library.buildNativeModule { src = \"/module\"; arch = \"xtensa\"; }).drvPath";
+    let ran = Nix::Current.try_evaluate(&library, module, &suite.standing_in());
+    assert!(!ran.success, "{}", ran.stdout);
+    let said = "there is no xtensa-lx106-elf esp-2020r3 for aarch64-darwin, only for x86_64-";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+}
+
+#[test]
+fn native_modules_evaluate_for_every_architecture_of_a_system() {
+    let Some(suite) = suite() else { return };
+    let modules = |which: Nix, system: &str| {
+        let function = format!(
+            "library: let modules = library.buildNativeModules {{
+                src = \"{}/examples/natmod\"; mpyVersions = [ \"6.3\" \"6.2\" ];
+            }}; in {{ inherit (modules) drvPath natmodArguments; }}",
+            suite.clone().display()
+        );
+        let library = format!("{}#lib.{system}", suite.flake());
+        which.evaluate(&library, &function, &suite.standing_in())
+    };
+    // Without x86 and x64, and without the compiler of the ESP8266, which is for PCs only.
+    for (system, expected) in [("x86_64-linux", 10), ("aarch64-linux", 7), ("x86_64-darwin", 8)] {
+        let found = modules(Nix::Current, system);
+        let arguments: Vec<&str> = found["natmodArguments"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it.as_str().unwrap())
+            .collect();
+        let of = |option: &'static str| {
+            arguments.windows(2).filter(move |it| it[0] == option).map(|it| it[1])
+        };
+        let archs: Vec<&str> = of("--arch").next().unwrap().split(',').collect();
+        assert_eq!(archs.len(), expected, "{system}: {archs:?}");
+        let compilers: Vec<&str> =
+            of("--toolchain").map(|it| it.split_once('=').unwrap().0).collect();
+        assert_eq!(compilers, archs, "{system}");
+        assert_eq!(of("--micropython").count(), 2, "{system}");
+    }
+    assert_eq!(
+        modules(Nix::Current, &system())["drvPath"],
+        modules(Nix::Old, &system())["drvPath"]
+    );
 }
 
 #[test]

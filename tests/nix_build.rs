@@ -14,7 +14,7 @@ use nix::{BOTH, Nix, ran, suite, system};
 #[test]
 fn the_helper_is_built_from_pinned_crates() {
     let Some(suite) = suite() else { return };
-    let built = Nix::Current.build(&format!("{}#default", suite.flake()), &suite.standing_in());
+    let built = Nix::Current.build(&format!("{}#default", suite.offline()), &[]);
     let version = |program: &Path| {
         ran({
             let mut command = Command::new(program);
@@ -26,11 +26,9 @@ fn the_helper_is_built_from_pinned_crates() {
     assert_eq!(version(&built[0].join("bin/micropython-builder")).stdout, ours.stdout);
 
     // And as an app, with the other Nix.
-    let arguments = ["run", "--no-write-lock-file", &suite.flake()].map(str::to_owned);
-    let after =
-        ["--".to_owned(), "hash".to_owned(), format!("{}/Cargo.toml", env!("CARGO_MANIFEST_DIR"))];
     let mut command = Nix::Old.inside("nix");
-    command.args(arguments).args(suite.standing_in()).args(after);
+    command.args(["run", "--no-write-lock-file", &suite.offline(), "--", "hash"]);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
     let hashed = ran(command);
     assert!(hashed.stdout.starts_with("sha256-"), "{}{}", hashed.stdout, hashed.stderr);
 }
@@ -39,13 +37,13 @@ fn the_helper_is_built_from_pinned_crates() {
 fn the_flakes_own_checks_pass() {
     let Some(suite) = suite() else { return };
     let checks = format!("{}#checks.{}", suite.offline(), system());
-    // Two processors, frozen modules, C modules. The other firmware is as that of the examples; lints
-    // and unit tests would compile the helper twice more, and run outside of this too.
-    for name in ["format", "nix-format", "qemu-arm", "unix-added"] {
+    // Two processors, frozen modules, C modules, a native module. The other firmware is as that of the
+    // examples; lints and unit tests would compile the helper twice more, and run outside of this too.
+    for name in ["format", "nix-format", "qemu-arm", "native-module", "unix-added"] {
         Nix::Current.build(&format!("{checks}.{name}"), &[]);
     }
     let all = Nix::Current.evaluate(&checks, "builtins.mapAttrs (_: check: check.drvPath)", &[]);
-    assert!(all.as_object().unwrap().len() >= 10, "{all}");
+    assert!(all.as_object().unwrap().len() >= 11, "{all}");
 }
 
 #[test]

@@ -21,16 +21,24 @@
         submodules = genAttrs [ "lib/berkeley-db-1.xx" "lib/mbedtls" ] (_: empty);
       };
 
+      # The helper that `nix build` gives a user is optimised, which takes longer than all else here.
+      quick = helper: helper.overrideAttrs (_: { CARGO_PROFILE_RELEASE_OPT_LEVEL = "0"; });
+
       # The unix port without what those would give it.
       without = { makeArguments = { MICROPY_PY_BTREE = "0"; MICROPY_PY_SSL = "0"; MICROPY_SSL_MBEDTLS = "0"; }; };
-      adapt = library: library // {
-        unix = mapAttrs (_: build: arguments: build (recursiveUpdate without arguments)) library.unix;
-      };
+      adapt = pkgs: original:
+        let library = original.overrideSources (sources // { helper = quick original.helper; }); in
+        library // {
+          unix = mapAttrs (_: build: arguments: build (recursiveUpdate without arguments)) library.unix;
+        };
+
+      outputs = import "${micropython-builder}/nix/outputs.nix" { inherit self nixpkgs adapt; };
     in
-    micropython-builder.outputs // {
-      lib = mapAttrs (_: library: adapt (library.overrideSources sources)) micropython-builder.lib;
-      checks = mapAttrs
-        (system: library: import "${micropython-builder}/nix/checks.nix" { inherit library; pkgs = nixpkgs.legacyPackages.${system}; })
-        self.lib;
+    outputs // {
+      # With the pinned sources: the release at hand may be one whose components nobody has locked.
+      inherit (micropython-builder) devShells hydraJobs legacyPackages;
+      packages = mapAttrs
+        (system: packages: packages // { inherit (outputs.packages.${system}) default micropython-builder; })
+        micropython-builder.packages;
     };
 }

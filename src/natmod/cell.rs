@@ -167,6 +167,9 @@ impl<'s> Site<'s> {
             format!("MPY_DIR={way_out}{}", Self::tree(cell.tree)).into(),
             format!("MPY_CROSS={way_out}{}", Self::mpy_cross(cell.tree.mpy_version)).into(),
             assignment("PYTHON", &makefile_word(self.python.as_os_str())),
+            // py/dynruntime.mk has them in /bin, where not every system does.
+            "MKDIR=mkdir".into(),
+            "RM=rm".into(),
         ];
         let externs = format!("{way_out}externs.ld");
         variables.extend(self.options.variables(cell.arch, &externs));

@@ -147,6 +147,8 @@ pub fn physical(path: &str) -> PathBuf {
 // Each test program uses some of these.
 const _: [Nix; 2] = BOTH;
 const _: fn(&str) -> PathBuf = physical;
+const _: fn(&Suite) -> String = Suite::flake;
+const _: fn(&Suite) -> String = Suite::offline;
 const _: fn(&Suite) -> PathBuf = Suite::clone;
 const _: fn(&Suite) -> [String; 3] = Suite::standing_in;
 const _: fn(&Suite) -> [String; 3] = Suite::offline_input;

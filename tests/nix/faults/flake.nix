@@ -6,7 +6,7 @@
     faults = builtins.mapAttrs
       (system: library:
         let
-          inherit (library) buildMicroPythonFirmware flashMicroPythonFirmware runMicroPythonFirmware;
+          inherit (library) buildMicroPythonFirmware flashMicroPythonFirmware runMicroPythonFirmware buildNativeModule buildNativeModules;
           c3 = arguments: buildMicroPythonFirmware ({ board = "ESP32_GENERIC_C3"; } // arguments);
           rv32 = arguments: buildMicroPythonFirmware ({ board = "VIRT_RV32"; } // arguments);
         in
@@ -39,6 +39,13 @@
           unpinned-component = c3 { componentsLock = ./unpinned.lock; };
           flash-what-cannot-be = flashMicroPythonFirmware { board = "VIRT_RV32"; };
           flash-both = flashMicroPythonFirmware { firmware = ./empty-module; manifest = ./empty-module; };
+          modules-for-no-arch = buildNativeModules { src = ./empty-module; archs = [ "armv7" ]; };
+          modules-for-nothing = buildNativeModules { src = ./empty-module; archs = [ ]; };
+          modules-for-both = buildNativeModules { src = ./empty-module; micropython = "v1.28.0"; mpyVersions = [ "6.2" ]; };
+          modules-for-no-version = buildNativeModules { src = "${micropython-builder}/examples/natmod"; mpyVersions = [ "9" ]; };
+          modules-without-makefile = buildNativeModules { src = ./empty-module; };
+          module-without-arch = buildNativeModule { src = ./empty-module; };
+          module-for-many = buildNativeModule { src = ./empty-module; arch = "armv7m"; archs = [ "armv7m" ]; };
           run-what-cannot-be = runMicroPythonFirmware { board = "ESP32_GENERIC_C3"; };
         })
       micropython-builder.lib;
