@@ -3,7 +3,7 @@
 //!
 //! `MPB_MICROPYTHON` names the tree, `MPB_PYTHON` the Python with pyelftools and ar. Timed are the
 //! architectures for which this machine's compilers and MicroPython's own linker build all of the examples.
-//! All commands are child processes, timed in turn.
+//! All commands are child processes, timed in turn. An argument names what to time: `-- "one module"`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 use std::collections::VecDeque;
@@ -27,8 +27,9 @@ const EXAMPLES: [&str; 9] = [
     "re",
 ];
 
-/// How often everything is timed; the median counts.
-const ROUNDS: usize = 3;
+/// What is timed how often; the median counts. All examples take long enough to differ little.
+const CASES: [(&str, &[&str], usize); 2] =
+    [("one module (re)", &["re"], 5), ("all examples", &EXAMPLES, 1)];
 
 struct Bench {
     tree: PathBuf,
@@ -118,11 +119,11 @@ impl Bench {
         assert!(command.status().unwrap().success(), "{command:?}");
     }
 
-    fn compare(&self, what: &str, modules: &[&str]) {
+    fn compare(&self, what: &str, modules: &[&str], rounds: usize) {
         let processors = std::thread::available_parallelism().map_or(1, |number| number.get());
         let quarter = (processors / 4).max(1);
         let mut times: [Vec<f64>; 5] = Default::default();
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             let _ = std::fs::remove_dir_all(self.work.path().join("cache"));
             let runs: [&dyn Fn(); 5] = [
                 &|| self.ours(modules, &[]),
@@ -143,7 +144,7 @@ impl Bench {
         });
         let peer = medians[4];
         println!(
-            "\n{what}, {} architectures, {processors} processors, median of {ROUNDS}:",
+            "\n{what}, {} architectures, {processors} processors, median of {rounds}:",
             self.archs.len()
         );
         let names = [
@@ -164,6 +165,10 @@ fn main() {
         eprintln!("skipped: MPB_MICROPYTHON and MPB_PYTHON are not set");
         return;
     };
-    bench.compare("one module (re)", &["re"]);
-    bench.compare("all examples", &EXAMPLES);
+    let asked = std::env::args().nth(1).filter(|argument| !argument.starts_with('-'));
+    for (what, modules, rounds) in CASES {
+        if asked.as_ref().is_none_or(|asked| what.contains(asked.as_str())) {
+            bench.compare(what, modules, rounds);
+        }
+    }
 }
