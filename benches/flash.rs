@@ -22,6 +22,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use device::chip::Chip;
+use device::lines::{Wiring, preload};
 use device::{Device, Stats};
 use flashing::{Firmware, Header, noise};
 
@@ -71,6 +72,8 @@ struct Measured {
 fn measure(device: &Device, mut command: Command) -> Measured {
     let before = device.stats();
     let begun = Instant::now();
+    // Both reset the device by its modem lines, as they would a board.
+    command.env("LD_PRELOAD", preload().unwrap());
     let output = command.stdin(Stdio::null()).output().unwrap();
     let wall = begun.elapsed();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -91,13 +94,7 @@ fn ours(device: &Device, firmware: &Path) -> Command {
 fn esptool(python: &Path, device: &Device, firmware: &Path) -> Command {
     let mut command = Command::new(python);
     command.args(["-m", "esptool", "--chip", CHIP.name(), "--baud", BAUD, "--port"]);
-    command.arg(device.port()).args([
-        "--before",
-        "no-reset",
-        "--after",
-        "no-reset-stub",
-        "write-flash",
-    ]);
+    command.arg(device.port()).arg("write-flash");
     let record = micropython_builder::firmware::record::Record::read(firmware).unwrap();
     for file in &record.files {
         use micropython_builder::firmware::record::Role;
@@ -112,7 +109,8 @@ fn main() {
     let [first, second] = firmware();
     let python = common::python(&["esptool"]);
     let steps = [("first", &first), ("the same again", &first), ("one module changed", &second)];
-    let (our_device, its_device) = (Device::new(CHIP).start(), Device::new(CHIP).start());
+    let board = || Device::new(CHIP).wiring(Wiring::Board).running_application().start();
+    let (our_device, its_device) = (board(), board());
     println!(
         "{:<20} {:<8} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8}",
         "", "", "sent", "of first", "received", "line s", "flash s", "wall s"

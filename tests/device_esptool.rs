@@ -275,6 +275,29 @@ fn esptool_notices_what_is_wrong() {
 }
 
 #[test]
+fn a_power_cut_leaves_the_flash_as_it_is_at_that_moment() {
+    let Some(esptool) = Esptool::get() else { return };
+    let contents = bytes(MIB as u32);
+    let cut = Fault::PowerCut { operation: 1 };
+    let device = Device::new(Chip::Esp32s3).flash_image(contents.clone()).fault(cut).start();
+    fails(&esptool.run(&device, &["erase-flash"]), "error occurred");
+    assert!(!device.port().exists());
+    // One block is erased, and half of the next.
+    let expected = [vec![0xFF; 96 << 10], contents[96 << 10..].to_vec()].concat();
+    assert!(device.flash() == expected);
+    let device = device.unplug().start();
+    let file = esptool.file("contents", &contents);
+    succeeds(
+        &esptool.run(
+            &device,
+            &["verify-flash", "0x18000", &esptool.file("rest", &contents[96 << 10..])],
+        ),
+    );
+    succeeds(&esptool.run(&device, &["write-flash", "0", &file]));
+    assert!(device.flash() == contents);
+}
+
+#[test]
 fn esptool_repairs_what_was_lost_on_the_way() {
     let Some(esptool) = Esptool::get() else { return };
     let image = bytes(30_000);

@@ -301,6 +301,68 @@ fn several_boards_are_flashed_at_once_with_the_worst_exit_code() {
 }
 
 #[test]
+fn ports_are_listed() {
+    let run = |more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        command.args(["flash", "--list-ports"]).args(more).output().unwrap()
+    };
+    assert!(run(&[]).status.success());
+    let listed: serde_json::Value = serde_json::from_slice(&run(&["--json"]).stdout).unwrap();
+    assert!(listed["ports"].is_array(), "{listed}");
+}
+
+#[test]
+fn a_uf2_file_goes_to_the_drive_of_its_family() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, drive) = (directory.path().join("firmware.uf2"), directory.path().join("RPI-RP2"));
+    let mut uf2 = Vec::new();
+    let data = noise(1, 5000);
+    micropython_builder::image::uf2::write(&data.as_slice(), 0xe48b_ff56, 0x1000_0000, &mut uf2)
+        .unwrap();
+    fs::write(&file, &uf2).unwrap();
+    fs::create_dir(&drive).unwrap();
+    let info = drive.join("INFO_UF2.TXT");
+    let run = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        command.arg("flash").arg(&file).arg("--drive").arg(&drive).output().unwrap()
+    };
+    fails(&run(), 6, &["is no boot drive", "BOOTSEL"]);
+    fs::write(&info, "UF2 Bootloader v3.0\r\nModel: Raspberry Pi RP2350\r\nBoard-ID: RP2350\r\n")
+        .unwrap();
+    fails(&run(), 6, &["the file is for RP2040", "is of RP2350"]);
+    fs::write(&info, "UF2 Bootloader v3.0\r\nModel: Raspberry Pi RP2\r\nBoard-ID: RPI-RP2\r\n")
+        .unwrap();
+    let output = std::thread::scope(|scope| {
+        // A board that takes the file and starts.
+        scope.spawn(|| {
+            while fs::read(drive.join("firmware.uf2")).ok().as_ref() != Some(&uf2) {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            fs::remove_file(&info).unwrap();
+        });
+        run()
+    });
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("the board has taken them"));
+}
+
+#[test]
+fn other_boards_get_the_instructions_of_their_tree() {
+    let Some(tree) = common::micropython() else { return };
+    let run = |more: &[&std::ffi::OsStr]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        command.args(["flash", "firmware.dfu"]).args(more).env_remove("MICROPYTHON");
+        command.output().unwrap()
+    };
+    let output =
+        run(&["--board".as_ref(), "PYBV11".as_ref(), "--micropython".as_ref(), tree.as_ref()]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("Pyboard v1.x via DFU"), "{text}");
+    fails(&run(&["--board".as_ref(), "PYBV11".as_ref()]), 2, &["--micropython"]);
+}
+
+#[test]
 fn wrong_usage_is_told() {
     let firmware = Firmware::new(C3);
     for (more, piece) in [

@@ -106,7 +106,7 @@ fn a_port_that_comes_later_is_waited_for() {
     let device = Device::new(C3).flash_size(FLASH).start();
     let directory = tempfile::tempdir().unwrap();
     let port = directory.path().join("ttyACM7");
-    let run = command(firmware.path(), &[port.clone()], &[])
+    let run = command(firmware.path(), std::slice::from_ref(&port), &[])
         .stderr(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

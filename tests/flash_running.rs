@@ -129,6 +129,20 @@ fn a_smoke_test_decides_the_exit_code() {
     assert_eq!((&board["smoke"]["stdout"], &board["up_to_date"]), (&"1\n".into(), &true.into()));
 }
 
+#[test]
+fn a_board_whose_usb_comes_up_anew_is_followed() {
+    let Some((setup, library)) = board(Chip::Esp32s3, Wiring::UsbJtag) else { return };
+    let firmware = Firmware::new(Chip::Esp32s3);
+    let away = Duration::from_millis(900);
+    let device = setup.fault(device::faults::Fault::Enumerates { away }).start();
+    let script = firmware.file("smoke.py");
+    fs::write(&script, "print('it answers')\n").unwrap();
+    let more = ["--before", "usb-reset", "--smoke", script.to_str().unwrap()];
+    let output = go(firmware.path(), &device, &library, &more);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("it answers\n"), "{output:?}");
+}
+
 /// A file system in memory: the emulated board has no flash of its own.
 const MEMORY: &str = "
 import io, os

@@ -2,8 +2,8 @@
 //! afterwards is what was meant.
 //!
 //! [`Firmware`] is what is to be written, part by part. A [`Device`] answers for its flash; the one
-//! over a serial port is [`session::Session`], which is espflash. [`write::Job::run`] compares, writes
-//! what differs and compares again. Nothing is reported as done that was not verified.
+//! over a serial port is [`session::Session`], which is espflash. [`several::Job::run`] compares,
+//! writes what differs and compares again. Nothing is reported as done that was not verified.
 
 pub mod checks;
 pub mod deploy;

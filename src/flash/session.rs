@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::ops::Range;
+use std::thread;
 use std::time::Duration;
 
 use espflash::command::{Command, CommandType};
@@ -27,6 +28,8 @@ pub const ROM_BAUD: u32 = 115_200;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a mebibyte may take to be erased and written (esptool's `ERASE_WRITE_TIMEOUT_PER_MB`).
 const PER_MEGABYTE: Duration = Duration::from_secs(40);
+/// How long a loader gets to take the command to reset the chip.
+const REBOOT: Duration = Duration::from_millis(200);
 /// How many bytes at once are read from a device, and how many of these are under way unconfirmed.
 const READ_BLOCK: u32 = 0x400;
 const READ_AHEAD: u32 = 4;
@@ -411,8 +414,13 @@ fn reboot(
     };
     send(connection, begin, 0)?;
     connection.with_timeout(CommandType::FlashEnd.timeout(), |connection| {
-        connection.write_command(Command::FlashEnd { reboot: true })
-    })
+        connection.write_command(Command::FlashEnd { reboot: true })?;
+        connection.flush()
+    })?;
+    // Its answer may be cut off by the reset, and is not awaited. But it must be taken before somebody opens
+    // the port at another speed.
+    thread::sleep(REBOOT);
+    Ok(())
 }
 
 fn compress(data: &[u8]) -> Result<Vec<u8>> {

@@ -19,7 +19,7 @@ impl Board {
         limit: Duration,
         console: &mut dyn Console,
     ) -> Result<Outcome> {
-        self.repl.set_deadline(Some(Instant::now() + limit));
+        self.set_deadline(Some(Instant::now() + limit));
         let outcome = self.enter(limit).and_then(|()| {
             let outcome = self.repl.run(program, console).map_err(|fault| match fault {
                 Fault::TimedOut => Error::device(format!(
@@ -36,7 +36,7 @@ impl Board {
             }
             Ok(outcome)
         });
-        self.repl.set_deadline(None);
+        self.set_deadline(None);
         // The board is left at its prompt, and what still runs is ended.
         let _ = self.repl.leave_raw();
         outcome

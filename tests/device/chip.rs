@@ -111,7 +111,7 @@ impl Chip {
             set(0x14, (bits >> 1 & 1) << 20 | minor << 24);
             set(0x00, u32::from(identity.flash_encryption) << 20);
             set(0x18, u32::from(identity.secure_boot) << 4);
-            // The rated clock of the internal oscillator; with the calibration value below, the ROM's estimate of the crystal is 40 MHz.
+            // The rate of the internal oscillator; with the calibration below, the crystal comes to 40 MHz.
             set(0x10, 128);
             registers.insert(0x3FF5_F06C, 800 << 7);
             registers.insert(0x3FF6_607C, (bits >> 2 & 1) << 31);
@@ -172,8 +172,8 @@ impl Chip {
         format!("{name}rst:0x1 (POWERON),boot:{boot} ({mode})\r\n")
     }
 
-    /// UART 0's clock divider, from which hosts derive the frequency of an ESP32's crystal, and the clock that is divided: the
-    /// crystal's while the ROM runs, twice that while the stub does.
+    /// The register of UART 0's clock divider, from which hosts derive the frequency of an ESP32's crystal, and
+    /// its value: what is divided is the crystal's clock while the ROM runs, twice that while the stub does.
     pub fn clock_divider(self, dialect: Dialect, rate: u32) -> (u32, u32) {
         let address = if self == Chip::Esp32 { 0x3FF4_0014 } else { 0x6000_0014 };
         let clock = if dialect == Dialect::Rom { 40_000_000 } else { 80_000_000 };

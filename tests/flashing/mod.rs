@@ -98,10 +98,13 @@ impl Firmware {
 
     pub fn of(header: Header, contents: &[u8], table: &str) -> Firmware {
         let options = Options::default();
+        // It compresses a little, as real ones do: esptool stops to compress at a file that does not.
+        let mut bootloader = noise(2, 12_000);
+        bootloader.resize(15_000, 0);
         let firmware = Firmware {
             directory: tempfile::tempdir().unwrap(),
             chip: header.chip,
-            bootloader: header.image(&noise(2, 15_000)),
+            bootloader: header.image(&bootloader),
             table: Table::parse(table.as_bytes(), &options).unwrap().to_binary(true).unwrap(),
             application: header.application(contents),
         };
