@@ -22,8 +22,13 @@ rustPlatform.buildRustPackage {
   cargoLock.lockFile = ../Cargo.lock;
   # The flake's checks run the tests, with the tools that they want.
   doCheck = false;
-  # Who may open the ports of boards. NixOS takes it from `services.udev.packages`.
+  # Who may open the ports of boards: NixOS takes it from `services.udev.packages`.
   postInstall = ''
+    "$out/bin/${name}" manual "$out/share/man/man1"
+    mkdir -p "$out"/share/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
+    "$out/bin/${name}" completions bash >"$out/share/bash-completion/completions/${name}"
+    "$out/bin/${name}" completions zsh >"$out/share/zsh/site-functions/_${name}"
+    "$out/bin/${name}" completions fish >"$out/share/fish/vendor_completions.d/${name}.fish"
     install -D -m 644 ${./70-micropython-builder.rules} "$out/lib/udev/rules.d/70-micropython-builder.rules"
   '';
   meta = {

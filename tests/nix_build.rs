@@ -24,6 +24,17 @@ fn the_helper_is_built_from_pinned_crates() {
     };
     let ours = version(Path::new(env!("CARGO_BIN_EXE_micropython-builder")));
     assert_eq!(version(&built[0].join("bin/micropython-builder")).stdout, ours.stdout);
+    for file in [
+        "lib/udev/rules.d/70-micropython-builder.rules",
+        "share/bash-completion/completions/micropython-builder",
+        "share/zsh/site-functions/_micropython-builder",
+        "share/fish/vendor_completions.d/micropython-builder.fish",
+    ] {
+        assert!(built[0].join(file).metadata().unwrap().len() > 100, "{file}");
+    }
+    let mut pages = fs::read_dir(built[0].join("share/man/man1")).unwrap().flatten();
+    let is_of_build = |name: &str| name.starts_with("micropython-builder-build.1");
+    assert!(pages.any(|page| page.file_name().to_str().is_some_and(is_of_build)));
 
     // And as an app, with the other Nix.
     let mut command = Nix::Old.inside("nix");
