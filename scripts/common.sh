@@ -74,14 +74,28 @@ need_rust() {
         newest=$(apt-cache pkgnames rustc-1. | sed -n 's/^rustc-\(1\.[0-9]*\)$/\1/p' | sort -V | tail -n 1)
         if [ -n "$newest" ] && at_least "$newest" "$rust_minimum"; then
             install_packages "rustc-$newest" "cargo-$newest"
-            mkdir -p target/rust
-            ln -sf "/usr/bin/rustc-$newest" target/rust/rustc
-            ln -sf "/usr/bin/cargo-$newest" target/rust/cargo
-            PATH="$PWD/target/rust:$PATH"
+            PATH="/usr/lib/rust-$newest/bin:$PATH"
             return 0
         fi
     fi
     die "Rust $rust_minimum or newer is needed, and apt has none" "install it with rustup: https://rustup.rs"
+}
+
+# Makes sure that `cargo fmt` and `cargo clippy` are there too, from where the compiler is.
+need_rust_lints() {
+    need_rust
+    if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then
+        return 0
+    fi
+    local sysroot
+    sysroot=$(rustc --print sysroot)
+    case $sysroot in
+    /usr/lib/rust-*) install_packages "rustfmt-${sysroot##*-}" "rust-${sysroot##*-}-clippy" ;;
+    /usr) if is_installed rustc-web; then install_packages rustfmt-web rust-web-clippy; fi ;;
+    *) if command -v rustup >/dev/null; then rustup component add rustfmt clippy >&2; fi ;;
+    esac
+    cargo fmt --version >/dev/null && cargo clippy --version >/dev/null ||
+        die "cargo fmt and cargo clippy are not there" "install rustfmt and clippy beside the Rust in $sysroot"
 }
 
 # RISC-V: QEMU's package was split after Debian 12.
