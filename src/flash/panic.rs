@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use addr2line::gimli::{self, EndianRcSlice, RunTimeEndian};
+use gimli::{EndianRcSlice, RunTimeEndian};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
 use crate::error::{Error, Result};
