@@ -3,7 +3,7 @@
 //! Such a directory holds a record, a JSON file of a name that says what it is: by it a later run knows
 //! that it may be replaced.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct Staging {
     directory: tempfile::TempDir,
+    /// Dropped after the directory that is in it.
+    _parent: Parent,
 }
 
 /// Checks that a path may become a directory with such a record: it is not there, empty, or one already.
@@ -72,16 +74,13 @@ fn entries(directory: &Path) -> Result<Option<fs::ReadDir>> {
 impl Staging {
     /// A new, empty directory beside `out`.
     pub(crate) fn beside(out: &Path) -> Result<Staging> {
-        let (parent, name) = parent_and_name(out)?;
-        let mut prefix = std::ffi::OsString::from(".");
-        prefix.push(name);
-        prefix.push(".new-");
+        let parent = Parent::of(out)?;
         let directory = tempfile::Builder::new()
-            .prefix(&prefix)
+            .prefix(&parent.prefix("new"))
             .permissions(fs::Permissions::from_mode(0o755))
-            .tempdir_in(&parent)
-            .map_err(|error| Error::io("create a directory in", &parent, &error))?;
-        Ok(Staging { directory })
+            .tempdir_in(parent.path())
+            .map_err(|error| Error::io("create a directory in", parent.path(), &error))?;
+        Ok(Staging { directory, _parent: parent })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -126,17 +125,32 @@ impl Staging {
 #[derive(Debug)]
 pub(crate) struct Parent {
     path: PathBuf,
+    /// The output's own name.
+    name: OsString,
     /// The directories that were made, the outermost last.
     made: Vec<PathBuf>,
 }
 
 impl Parent {
     pub(crate) fn of(out: &Path) -> Result<Parent> {
-        let (path, _) = parent_and_name(out)?;
+        let (path, name) = parent_and_name(out)?;
+        let name = name.to_owned();
         let missing = path.ancestors().take_while(|ancestor| !ancestor.exists());
         let made = missing.map(Path::to_owned).collect();
         fs::create_dir_all(&path).map_err(|error| Error::io("create", &path, &error))?;
-        Ok(Parent { path, made })
+        Ok(Parent { path, name, made })
+    }
+
+    pub(crate) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// What names begin with that lie there for the output while it is made, for example `.out.new-`.
+    pub(crate) fn prefix(&self, purpose: &str) -> OsString {
+        let mut prefix = OsString::from(".");
+        prefix.push(&self.name);
+        prefix.push(format!(".{purpose}-"));
+        prefix
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -89,7 +89,7 @@ const ROWS: &[Row] = &[
     // Before anything is fetched for it.
     ("natmod nowhere --out new", INPUT, &["cannot open nowhere"]),
     ("natmod empty --mpy-version all --out new", INPUT, &["empty has no Makefile", "examples/natmod"]),
-    ("natmod module --micropython TREE --arch x64 --out new", INPUT, &["dynruntime.mk"]),
+    ("natmod module --micropython TREE --arch x64 --out new/dist", INPUT, &["dynruntime.mk"]),
     ("natmod-link --micropython TREE --arch x65 -o new.mpy text", USAGE, &["no architecture x65"]),
     ("natmod-link --micropython TREE --arch x64 -o new.mpy text", INPUT, &["text is no ELF object file", "hint: "]),
     ("natmod-link --merge -o new.mpy text", INPUT, &["text is no .mpy file"]),

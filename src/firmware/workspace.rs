@@ -10,12 +10,12 @@
 //! build/            what upstream's build writes
 //! ```
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::publish::{Parent, parent_and_name};
+use crate::publish::Parent;
 
 /// A build's own directory. It is removed when dropped, unless it was kept.
 #[derive(Debug)]
@@ -29,27 +29,28 @@ impl Workspace {
     /// A new directory beside where the output will be: same disk, so renames work.
     pub(super) fn beside(out: &Path) -> Result<Workspace> {
         let parent = Parent::of(out)?;
-        let directory =
-            tempfile::Builder::new()
-                .prefix(&prefix(out)?)
-                .tempdir_in(real(&parent)?)
-                .map_err(|error| Error::io("create a directory in", parent.path(), &error))?;
+        let directory = tempfile::Builder::new()
+            .prefix(&parent.prefix("build"))
+            .tempdir_in(real(&parent)?)
+            .map_err(|error| Error::io("create a directory in", parent.path(), &error))?;
         Ok(Workspace { directory, _parent: parent })
     }
 
     /// The same, but of a name that depends on the output's alone.
     pub(super) fn fixed(out: &Path) -> Result<Workspace> {
-        let mut name = prefix(out)?;
+        let parent = Parent::of(out)?;
+        let mut name = parent.prefix("build");
         name.push("saved");
-        Self::named(Parent::of(out)?, &name).map_err(|error| {
+        Self::named(parent, &name).map_err(|error| {
             error.hint("another build works there, or one was killed: then remove it")
         })
     }
 
     /// A new directory of exactly this path.
     pub(super) fn at(path: &Path) -> Result<Workspace> {
-        let (_, name) = parent_and_name(path)?;
-        Self::named(Parent::of(path)?, name)
+        let parent = Parent::of(path)?;
+        let name = parent.name().to_owned();
+        Self::named(parent, &name)
     }
 
     fn named(parent: Parent, name: &OsStr) -> Result<Workspace> {
@@ -110,15 +111,6 @@ impl Workspace {
         }
         fs::rename(self.directory.keep(), kept).map_err(fail)
     }
-}
-
-/// What the names of builds for an output begin with.
-fn prefix(out: &Path) -> Result<OsString> {
-    let (_, name) = parent_and_name(out)?;
-    let mut prefix = OsString::from(".");
-    prefix.push(name);
-    prefix.push(".build-");
-    Ok(prefix)
 }
 
 /// The real path of a directory. Compilers record that of where they run, and it is the one to map away.

@@ -169,8 +169,6 @@ fn publish(
         failed: Vec::new(),
     };
     let (mut faults, mut unchanged) = (Vec::new(), 0);
-    let parent = publish::parent_and_name(&request.out)?.0;
-    fs::create_dir_all(&parent).map_err(|error| Error::io("create", &parent, &error))?;
     let staging = Staging::beside(&request.out)?;
     for Done { cell, result } in results {
         match result {
