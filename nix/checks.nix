@@ -9,7 +9,7 @@ let
     pname = "micropython-builder-${name}";
     src = lib.fileset.toSource {
       root = ../.;
-      fileset = lib.fileset.unions [ ../Cargo.toml ../Cargo.lock ../rustfmt.toml ../benches ../examples ../src ../tests ../nix/pins ];
+      fileset = lib.fileset.unions [ ../Cargo.toml ../Cargo.lock ../build.rs ../rustfmt.toml ../benches ../examples ../src ../tests ../nix/pins ];
     };
     nativeBuildInputs = old.nativeBuildInputs ++ nativeBuildInputs;
     buildPhase = ''

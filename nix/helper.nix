@@ -12,8 +12,11 @@ rustPlatform.buildRustPackage {
     fileset = lib.fileset.unions [
       ../Cargo.toml
       ../Cargo.lock
+      ../build.rs
       ../benches
+      ../scripts/companions
       ../src
+      ./70-micropython-builder.rules
       ./pins/components.json
       ./pins/micropython.json
       ./pins/toolchains.json
@@ -22,14 +25,9 @@ rustPlatform.buildRustPackage {
   cargoLock.lockFile = ../Cargo.lock;
   # The flake's checks run the tests, with the tools that they want.
   doCheck = false;
-  # Who may open the ports of boards: NixOS takes it from `services.udev.packages`.
+  # The rules among them are what NixOS takes from `services.udev.packages`.
   postInstall = ''
-    "$out/bin/${name}" manual "$out/share/man/man1"
-    mkdir -p "$out"/share/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
-    "$out/bin/${name}" completions bash >"$out/share/bash-completion/completions/${name}"
-    "$out/bin/${name}" completions zsh >"$out/share/zsh/site-functions/_${name}"
-    "$out/bin/${name}" completions fish >"$out/share/fish/vendor_completions.d/${name}.fish"
-    install -D -m 644 ${./70-micropython-builder.rules} "$out/lib/udev/rules.d/70-micropython-builder.rules"
+    bash scripts/companions "$out/bin/${name}" "$out"
   '';
   meta = {
     inherit description;

@@ -9,14 +9,21 @@ let
   pkgsFor = forAllSystems (system: import nixpkgs { inherit system; });
   libFor = forAllSystems (system: mkLib pkgsFor.${system});
 
+  # The helper for people, which says what commit it is of. What builds firmware does not: with each commit, all
+  # firmware would be built anew.
+  programOf = library:
+    if self ? rev
+    then library.helper.overrideAttrs (_: { MPB_COMMIT = builtins.substring 0 9 self.rev; })
+    else library.helper;
+
   packagesOf = library:
     let
       of = lib.flip lib.mapAttrs library.aliases;
       esp32 = lib.filterAttrs (_: target: target.port == "esp32") library.aliases;
     in
     {
-      default = library.helper;
-      micropython-builder = library.helper;
+      default = programOf library;
+      micropython-builder = programOf library;
     }
     // of (name: _: library.${name}.buildMicroPythonFirmware { })
     // lib.mapAttrs' (name: _: lib.nameValuePair "flash-${name}" (library.${name}.flashMicroPythonFirmware { })) esp32;
@@ -26,7 +33,7 @@ let
   appsOf = library:
     let runnable = lib.filterAttrs (_: target: target.port != "esp32") library.aliases; in
     {
-      default = app "The helper" "${library.helper}/bin/micropython-builder";
+      default = app "The helper" "${programOf library}/bin/micropython-builder";
     }
     // lib.mapAttrs'
       (name: target: lib.nameValuePair "run-${name}" (

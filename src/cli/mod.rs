@@ -31,9 +31,15 @@ use crate::error::{Error, Result};
 use crate::interrupt;
 use output::Output;
 
+/// The version, in a release build with the commit that it is made of; see `build.rs`.
+const VERSION: &str = match option_env!("MPB_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Build, run, inspect and flash MicroPython firmware and native modules.
 #[derive(Debug, Parser)]
-#[command(name = "micropython-builder", version, max_term_width = 100)]
+#[command(name = "micropython-builder", version = VERSION, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done, 1 a fault of this program, 2 wrong usage, 3 wrong input, \
     4 the upstream build failed, 5 a source could not be had or its hash differs, \
