@@ -8,6 +8,7 @@
 
 mod decoder;
 mod fault;
+mod line;
 mod program;
 mod raw;
 pub mod serial;

@@ -4,18 +4,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use super::decoder::{Decoder, Event, Lines};
-use super::fault::{Fault, Tail};
+use super::fault::Fault;
+use super::line::{HELD, Line};
 use super::server::Server;
 use super::transport::Transport;
 use super::{Captured, Console, Exit, Outcome};
 use crate::error::Error;
-use crate::interrupt;
-
-/// How long a wait goes on before the clock and the interrupt flag are looked at.
-const SLICE: Duration = Duration::from_millis(50);
-
-/// How long a target must be silent after a fault report before it counts as crashed.
-const CRASH_SILENCE: Duration = Duration::from_millis(500);
 
 /// How long a booting target may be silent before it is spoken to all the same.
 const BOOT_SILENCE: Duration = Duration::from_secs(1);
@@ -25,14 +19,6 @@ const RESTART: Duration = Duration::from_secs(10);
 
 /// How long the first attempt to enter the raw REPL waits for an answer; later ones wait longer.
 const FIRST_ATTEMPT: Duration = Duration::from_millis(500);
-
-/// How many bytes the smallest REPL buffer holds (`stdin_ringbuf` of the esp32 port). Behind a UART that
-/// makes the sender wait, that port's interrupt handler takes everything and drops what does not fit.
-pub(super) const HELD: usize = 256;
-
-/// How much is sent at once to a target that cannot make the sender wait, and the pause after it.
-const PIECE: usize = HELD / 2;
-const PAUSE: Duration = Duration::from_millis(10);
 
 const CTRL_A: u8 = 1;
 const CTRL_B: u8 = 2;
@@ -45,12 +31,8 @@ const BANNER: &[u8] = b"raw REPL; CTRL-B to exit\r\n>";
 /// A conversation with the REPL of a target.
 #[derive(Debug)]
 pub struct Repl<T> {
-    transport: T,
-    received: Vec<u8>,
-    taken: usize,
+    pub(super) line: Line<T>,
     paste: Option<bool>,
-    deadline: Option<Instant>,
-    pub(super) tail: Tail,
     pub(super) server: Server,
     pub(super) link: Link,
     pub(super) ending: Option<Ending>,
@@ -81,12 +63,8 @@ impl<T: Transport> Repl<T> {
     pub fn new(transport: T) -> Repl<T> {
         let random = RandomState::new().hash_one(std::process::id());
         Repl {
-            transport,
-            received: Vec::new(),
-            taken: 0,
+            line: Line::new(transport),
             paste: None,
-            deadline: None,
-            tail: Tail::default(),
             server: Server::default(),
             link: Link::Untried,
             ending: None,
@@ -96,12 +74,12 @@ impl<T: Transport> Repl<T> {
 
     /// Sets when to give up, whatever is going on.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.deadline = deadline;
+        self.line.set_deadline(deadline);
     }
 
     /// The last lines that the target said, ready to follow a message: `; WHAT:` and the lines.
     pub fn last_lines(&self, what: &str) -> String {
-        self.tail.show(what)
+        self.line.tail.show(what)
     }
 
     /// The marker with which the link's messages of this session begin: a byte that text hardly
@@ -124,7 +102,7 @@ impl<T: Transport> Repl<T> {
         let end = Instant::now() + limit;
         // An emulated UART drops what comes before the firmware has set it up, and the banner of
         // the friendly REPL says that it has.
-        match self.wait_for(b">>> ", (Instant::now() + BOOT_SILENCE).min(end)) {
+        match self.line.wait_for(b">>> ", (Instant::now() + BOOT_SILENCE).min(end)) {
             Ok(()) | Err(Fault::TimedOut) => {}
             Err(fault) => return Err(fault),
         }
@@ -135,8 +113,8 @@ impl<T: Transport> Repl<T> {
     pub(super) fn call_raw(&mut self, end: Instant) -> Result<(), Fault> {
         let mut patience = FIRST_ATTEMPT;
         for attempt in 0.. {
-            self.send(&[b'\r', CTRL_C, CTRL_C, CTRL_A])?;
-            match self.wait_for(BANNER, (Instant::now() + patience).min(end)) {
+            self.line.send(&[b'\r', CTRL_C, CTRL_C, CTRL_A])?;
+            match self.line.wait_for(BANNER, (Instant::now() + patience).min(end)) {
                 Ok(()) if attempt == 0 => return Ok(()),
                 // Answers to earlier attempts may still come.
                 Ok(()) => return self.synchronise(end),
@@ -152,7 +130,7 @@ impl<T: Transport> Repl<T> {
     /// # Errors
     /// When the target cannot be spoken to.
     pub fn leave_raw(&mut self) -> Result<(), Fault> {
-        self.send(&[CTRL_B])
+        self.line.send(&[CTRL_B])
     }
 
     /// Starts the interpreter anew, from the friendly REPL: `boot.py` and `main.py` run.
@@ -161,7 +139,7 @@ impl<T: Transport> Repl<T> {
     /// When the target cannot be spoken to.
     pub fn soft_reset(&mut self) -> Result<(), Fault> {
         self.forget();
-        self.send(&[CTRL_D])
+        self.line.send(&[CTRL_D])
     }
 
     /// Runs code in the raw REPL and follows it to its end; its output goes to `console` as it
@@ -180,7 +158,7 @@ impl<T: Transport> Repl<T> {
             .hint("write it as an escape, for example \\x04")
             .into());
         }
-        self.tail.clear();
+        self.line.tail.clear();
         // Nothing at all would be a command to start the interpreter anew.
         self.upload(if code.is_empty() { b"\n" } else { code })?;
         self.follow(console)
@@ -200,9 +178,9 @@ impl<T: Transport> Repl<T> {
                 return self.paste(code);
             }
         }
-        self.send(code)?;
-        self.send(&[CTRL_D])?;
-        match (self.next()?, self.next()?) {
+        self.line.send(code)?;
+        self.line.send(&[CTRL_D])?;
+        match (self.line.next()?, self.line.next()?) {
             (b'O', b'K') => Ok(()),
             (first, second) => Err(unexpected(&[first, second], "OK after a command")),
         }
@@ -210,15 +188,15 @@ impl<T: Transport> Repl<T> {
 
     /// Asks for raw-paste mode. Firmware without it starts the raw REPL anew instead.
     fn begin_paste(&mut self) -> Result<bool, Fault> {
-        self.send(b"\x05A\x01")?;
-        match (self.next()?, self.next()?) {
+        self.line.send(b"\x05A\x01")?;
+        match (self.line.next()?, self.line.next()?) {
             (b'R', 1) => Ok(true),
-            (b'R', 0) => match self.next()? {
+            (b'R', 0) => match self.line.next()? {
                 b'>' => Ok(false),
                 other => Err(unexpected(&[other], "a prompt after refusing raw paste")),
             },
             (b'r', b'a') => {
-                self.wait_for(BANNER.get(2..).unwrap_or(b">"), Instant::now() + RESTART)?;
+                self.line.wait_for(BANNER.get(2..).unwrap_or(b">"), Instant::now() + RESTART)?;
                 Ok(false)
             }
             (first, second) => Err(unexpected(&[first, second], "an answer to raw paste")),
@@ -227,29 +205,29 @@ impl<T: Transport> Repl<T> {
 
     /// Sends code in raw-paste mode: never more than the target has said it has room for.
     fn paste(&mut self, code: &[u8]) -> Result<(), Fault> {
-        let window = usize::from(u16::from_le_bytes([self.next()?, self.next()?]));
+        let window = usize::from(u16::from_le_bytes([self.line.next()?, self.line.next()?]));
         if window == 0 {
             return Err(Fault::Protocol("the target offers a raw-paste window of 0 bytes".into()));
         }
         let mut room = window;
         let mut rest = code;
         while !rest.is_empty() {
-            while room == 0 || self.has_received() {
-                match self.next()? {
+            while room == 0 || self.line.has_received() {
+                match self.line.next()? {
                     CTRL_A => room += window,
                     // It wants no more: what came so far does not compile, or fills its memory.
-                    CTRL_D => return self.send(&[CTRL_D]),
+                    CTRL_D => return self.line.send(&[CTRL_D]),
                     other => return Err(unexpected(&[other], "flow control in raw paste")),
                 }
             }
             let (piece, later) = rest.split_at(room.min(rest.len()));
-            self.send(piece)?;
+            self.line.send(piece)?;
             room -= piece.len();
             rest = later;
         }
-        self.send(&[CTRL_D])?;
+        self.line.send(&[CTRL_D])?;
         loop {
-            match self.next()? {
+            match self.line.next()? {
                 CTRL_A => {}
                 CTRL_D => return Ok(()),
                 other => return Err(unexpected(&[other], "the end of raw paste")),
@@ -263,11 +241,11 @@ impl<T: Transport> Repl<T> {
         let mut decoder = Decoder::new(&self.marker(), Lines::Plain, true);
         let mut text = Vec::new();
         loop {
-            if !self.has_received() {
+            if !self.line.has_received() {
                 self.pass_on(&mut text, console)?;
-                self.receive(None)?;
+                self.line.receive(None)?;
             }
-            match decoder.push(self.next()?, &mut text) {
+            match decoder.push(self.line.next()?, &mut text) {
                 None => {}
                 Some(Event::End) => break,
                 Some(Event::Message(message)) => {
@@ -282,7 +260,7 @@ impl<T: Transport> Repl<T> {
 
     fn pass_on(&mut self, text: &mut Vec<u8>, console: &mut dyn Console) -> Result<(), Fault> {
         if !text.is_empty() {
-            self.tail.push(text);
+            self.line.tail.push(text);
             console.output(text)?;
             text.clear();
         }
@@ -308,8 +286,8 @@ impl<T: Transport> Repl<T> {
         let answer = format!("\x1e{number} {}\n", self.server.answer(rest));
         match answer.len() {
             // The target waits for it, and so its buffer is empty.
-            ..=HELD => self.send(answer.as_bytes()),
-            _ => self.send_slowly(answer.as_bytes()),
+            ..=HELD => self.line.send(answer.as_bytes()),
+            _ => self.line.send_slowly(answer.as_bytes()),
         }
     }
 
@@ -317,8 +295,8 @@ impl<T: Transport> Repl<T> {
     fn outcome(&mut self) -> Result<Outcome, Fault> {
         let mut traceback = Vec::new();
         let after = loop {
-            match self.next()? {
-                CTRL_D => match self.next()? {
+            match self.line.next()? {
+                CTRL_D => match self.line.next()? {
                     b'>' => break b'>',
                     other if traceback.is_empty() => break other,
                     other => traceback.extend([CTRL_D, other]),
@@ -327,11 +305,11 @@ impl<T: Transport> Repl<T> {
             }
         };
         let traceback = String::from_utf8_lossy(&traceback).replace("\r\n", "\n");
-        self.tail.push(traceback.as_bytes());
+        self.line.tail.push(traceback.as_bytes());
         if after != b'>' {
             // SystemExit makes the interpreter start anew.
             self.forget();
-            self.wait_for(BANNER, Instant::now() + RESTART)?;
+            self.line.wait_for(BANNER, Instant::now() + RESTART)?;
             return Ok(Outcome::Exited(Exit::Unknown));
         }
         match self.ending.take() {
@@ -350,120 +328,8 @@ impl<T: Transport> Repl<T> {
     /// Makes sure that nothing of what was said before is still to come.
     fn synchronise(&mut self, end: Instant) -> Result<(), Fault> {
         let word = format!("sync{}", self.key);
-        self.send(format!("print('{word}')\x04").as_bytes())?;
-        self.wait_for(format!("{word}\r\n\x04\x04>").as_bytes(), end)
-    }
-
-    /// Sends bytes, slowly to a target that cannot make the sender wait.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        if self.transport.has_flow_control() {
-            return Ok(self.transport.send(bytes)?);
-        }
-        self.send_slowly(bytes)
-    }
-
-    fn send_slowly(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        for (index, piece) in bytes.chunks(PIECE).enumerate() {
-            if index > 0 {
-                self.check(None)?;
-                std::thread::sleep(PAUSE);
-            }
-            self.transport.send(piece)?;
-        }
-        Ok(())
-    }
-
-    /// Skips what comes up to and including `pattern`.
-    fn wait_for(&mut self, pattern: &[u8], end: Instant) -> Result<(), Fault> {
-        let mut seen: Vec<u8> = Vec::new();
-        while !seen.ends_with(pattern) {
-            while !self.has_received() {
-                self.receive(Some(end))?;
-            }
-            let byte = self.next()?;
-            self.tail.push(&[byte]);
-            seen.push(byte);
-            if seen.len() > 2 * pattern.len() {
-                seen.drain(..pattern.len());
-            }
-        }
-        Ok(())
-    }
-
-    /// The next byte, waited for.
-    fn next(&mut self) -> Result<u8, Fault> {
-        loop {
-            if let Some(byte) = self.received.get(self.taken) {
-                self.taken += 1;
-                return Ok(*byte);
-            }
-            self.receive(None)?;
-        }
-    }
-
-    /// Whether bytes have been received that were not taken yet.
-    pub(super) fn has_received(&self) -> bool {
-        self.taken < self.received.len()
-    }
-
-    /// What has been received and not taken yet, waiting for it no longer than `wait`.
-    pub(super) fn take_within(&mut self, wait: Duration) -> Result<Vec<u8>, Fault> {
-        if !self.has_received() {
-            match self.receive_once(wait) {
-                Ok(_) => {}
-                Err(fault) => return Err(fault),
-            }
-        }
-        let rest = self.received.split_off(self.taken.min(self.received.len()));
-        self.received.clear();
-        self.taken = 0;
-        Ok(rest)
-    }
-
-    /// Waits until more has been received, the deadline or `end` passes, or the user interrupts.
-    fn receive(&mut self, end: Option<Instant>) -> Result<(), Fault> {
-        let mut silent = Duration::ZERO;
-        loop {
-            self.check(end)?;
-            if self.receive_once(SLICE)? {
-                return Ok(());
-            }
-            silent += SLICE;
-            if silent >= CRASH_SILENCE && self.tail.is_crash() {
-                return Err(Fault::Crashed);
-            }
-        }
-    }
-
-    fn receive_once(&mut self, wait: Duration) -> Result<bool, Fault> {
-        let mut buffer = [0; 8 << 10];
-        match self.transport.receive(&mut buffer, wait) {
-            Ok(0) => Err(Fault::Closed),
-            Ok(count) => {
-                self.received.clear();
-                self.taken = 0;
-                self.received.extend(buffer.iter().take(count));
-                Ok(true)
-            }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::TimedOut | std::io::ErrorKind::Interrupted
-                ) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn check(&self, end: Option<Instant>) -> Result<(), Fault> {
-        interrupt::check()?;
-        let now = Instant::now();
-        if [self.deadline, end].into_iter().flatten().any(|end| now >= end) {
-            return Err(Fault::TimedOut);
-        }
-        Ok(())
+        self.line.send(format!("print('{word}')\x04").as_bytes())?;
+        self.line.wait_for(format!("{word}\r\n\x04\x04>").as_bytes(), end)
     }
 }
 
@@ -476,6 +342,7 @@ fn unexpected(found: &[u8], expected: &str) -> Fault {
 mod tests {
     use std::io;
 
+    use super::super::line::PIECE;
     use super::*;
 
     /// Keeps what is sent to it.
@@ -503,16 +370,16 @@ mod tests {
         repl.server.offer(&[b'x'; 1000]);
         let mut ends = false;
         repl.hear(b"9999 read 0 0", &mut ends).unwrap();
-        let [whole] = repl.transport.0[..] else { panic!("{:?}", repl.transport.0) };
+        let [whole] = repl.line.transport.0[..] else { panic!("{:?}", repl.line.transport.0) };
         assert!((HELD - 10..=HELD).contains(&whole), "{whole}");
 
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("n".repeat(255)), "").unwrap();
         repl.server.share(directory.path()).unwrap();
         repl.hear(b"1 list Lw==", &mut ends).unwrap();
-        repl.transport.0.clear();
+        repl.line.transport.0.clear();
         repl.hear(b"2 next 1", &mut ends).unwrap();
-        let sizes = &repl.transport.0;
+        let sizes = &repl.line.transport.0;
         assert!(sizes.len() > 2 && sizes.iter().all(|size| *size <= PIECE), "{sizes:?}");
     }
 }

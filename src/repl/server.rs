@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crate::error::{self, Error};
 
 /// How many bytes of a file one answer carries: 240 characters of base64, so that the answer is no
-/// longer than [`HELD`](super::raw::HELD).
+/// longer than [`HELD`](super::line::HELD).
 const BLOCK: usize = 180;
 
 /// How many files and listings a target may have open.

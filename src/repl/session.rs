@@ -45,20 +45,20 @@ pub fn interact<T: Transport>(
             Some(keys) if keys.is_empty() => {}
             Some(keys) => {
                 let end = keys.iter().position(|key| *key == ESCAPE);
-                repl.send(keys.get(..end.unwrap_or(keys.len())).unwrap_or_default())?;
+                repl.line.send(keys.get(..end.unwrap_or(keys.len())).unwrap_or_default())?;
                 if end.is_some() {
                     return Ok(());
                 }
             }
         }
         let mut text = Vec::new();
-        for byte in repl.take_within(LATENCY)? {
+        for byte in repl.line.take_within(LATENCY)? {
             if let Some(Event::Message(message)) = decoder.push(byte, &mut text) {
                 repl.hear(&message, &mut decoder.ends)?;
                 decoder.ends = false;
             }
         }
-        repl.tail.push(&text);
+        repl.line.tail.push(&text);
         console.output(&text)?;
         if mounted && watch.saw_reset(&text) {
             console.output(b"\r\nmounting again\r\n")?;
