@@ -301,7 +301,9 @@ impl Loader {
         let [offset, length, _, _] = words(data)?;
         let digest = Md5::digest(&self.flash_bytes(offset, length, board)?);
         Ok(Answer::data(match self.dialect {
-            Dialect::Rom => format!("{digest:x}").into_bytes(),
+            Dialect::Rom => {
+                digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes()
+            }
             Dialect::Stub => digest.to_vec(),
         }))
     }
