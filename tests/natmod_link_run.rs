@@ -166,6 +166,7 @@ fn modules_answer_as_the_same_c_does() {
     on_every_architecture(|arch, runner| {
         let Some(answers) = built.answers(&tools, arch, runner) else { return };
         assert_eq!(answers, built.right(), "{arch}");
+        println!("{arch}: {} modules answer rightly", answers.len());
         ran.fetch_add(1, Ordering::Relaxed);
     });
     assert_eq!(ran.into_inner() + absent, RUNNERS.len());
