@@ -74,6 +74,7 @@ fn an_archive_unpacks_into_a_prefix_and_has_its_sum() {
         "share/bash-completion/completions/micropython-builder",
         "share/doc/micropython-builder/CHANGELOG.md",
         "share/doc/micropython-builder/LICENSE-MIT",
+        "share/doc/micropython-builder/THIRD-PARTY.txt",
         "share/fish/vendor_completions.d/micropython-builder.fish",
         "share/man/man1/micropython-builder-build.1",
         "share/zsh/site-functions/_micropython-builder",
