@@ -4,7 +4,9 @@
 # The oldest Rust that builds the helper, as Cargo.toml declares it.
 rust_minimum=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
+say() {
+    if [ -t 2 ]; then printf '\n\033[1m%s\033[0m\n' "$*" >&2; else printf '\n%s\n' "$*" >&2; fi
+}
 
 die() {
     printf 'error: %s\n' "$1" >&2
