@@ -156,6 +156,7 @@ let
         repeat "--manifest" (manifests it target)
         # On is what the helper does of itself.
         ++ optionals (!it.staticConstRewrite) [ "--static-const" "off" ]
+        ++ optionals (!it.frozenLast) [ "--frozen-last" "off" ]
         ++ optionals cached [ "--from-build" "${cache}/build.tar.zst" ];
       moduleNames = map (module: module.name) (namedModules it);
       modulePaths = map (module: "${module.path}") (namedModules it);

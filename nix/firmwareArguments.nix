@@ -17,6 +17,7 @@ let
     frozenManifestText = { type = string; default = ""; };
     userCModules = { type = someOf place; default = [ ]; };
     staticConstRewrite = { type = boolean; default = true; };
+    frozenLast = { type = boolean; default = true; };
     patches = { type = listOf place; default = [ ]; };
     postPatch = { type = string; default = ""; };
     patchPhase = { type = nullOr string; default = null; };

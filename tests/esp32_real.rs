@@ -1,6 +1,10 @@
 //! The real build of an ESP32 board, where the environment says where ESP-IDF is (docs/esp32.md).
 
 mod common;
+#[allow(dead_code)]
+mod device;
+#[allow(dead_code)]
+mod flashing;
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,6 +13,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use common::require;
+use device::Device;
+use device::chip::Chip;
 use micropython_builder::component::component_hash;
 use micropython_builder::component::files::Defaults;
 use micropython_builder::component::glob::FinalStars;
@@ -137,8 +143,13 @@ fn build(real: &Real, out: &Path) -> Command {
 
 /// With the example's modules.
 fn build_hello(real: &Real, out: &Path) -> Command {
+    build_modules(real, &repository("examples/hello"), out)
+}
+
+/// With the frozen modules of a directory, and the example's C module.
+fn build_modules(real: &Real, directory: &Path, out: &Path) -> Command {
     let mut command = build(real, out);
-    command.arg("--manifest").arg(repository("examples/hello/manifest.py"));
+    command.arg("--manifest").arg(directory.join("manifest.py"));
     command.arg("--user-c-modules").arg(repository("examples/modules"));
     command
 }
@@ -173,6 +184,37 @@ fn a_build_that_begins_with_a_saved_one_gives_the_same_and_compiles_little() {
         "ran: {} files compiled in {again_took:?}; everything took {whole_took:?}",
         compiled.len()
     );
+    changes_of_frozen_modules_move_little(&real, directory.path(), &saved);
+}
+
+/// A frozen module that gets longer is flashed over the one before with at most a quarter of the bytes: what lies
+/// behind it stays where it is.
+fn changes_of_frozen_modules_move_little(real: &Real, directory: &Path, saved: &Path) {
+    let modules = directory.join("modules");
+    fs::create_dir(&modules).unwrap();
+    for name in ["manifest.py", "hello.py"] {
+        fs::copy(repository("examples/hello").join(name), modules.join(name)).unwrap();
+    }
+    let module = modules.join("hello.py");
+    let before = fs::read_to_string(&module).unwrap();
+    let longer = before.replace("built by", "with a longer text, built by");
+    let function = format!("{before}\n\ndef another(value):\n    return [value, 'one more']\n");
+    let device = Device::new(Chip::Esp32c3).revision(0, 4).start();
+    let flash = |out: &Path| {
+        let sent = device.stats().received;
+        flashing::done(&flashing::flash(out, device.port(), &["--json"]));
+        device.stats().received - sent
+    };
+    let first = flash(&directory.join("again"));
+    for (name, text) in [("longer", longer), ("function", function)] {
+        assert_ne!(text, before);
+        fs::write(&module, text).unwrap();
+        let out = directory.join(name);
+        succeed(build_modules(real, &modules, &out).arg("--from-build").arg(saved));
+        let sent = flash(&out);
+        assert!(sent * 4 <= first, "{name}: {sent} of {first} bytes");
+        eprintln!("ran: {name}: {sent} of {first} bytes sent");
+    }
 }
 
 #[test]

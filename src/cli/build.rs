@@ -118,6 +118,10 @@ struct Esp32Arguments {
     /// Settings as in sdkconfig (CONFIG_…=…), after the board's; may be repeated
     #[arg(long = "sdkconfig", value_name = "FILE")]
     sdkconfig: Vec<PathBuf>,
+    /// Whether frozen modules lie behind everything else in the program, so that a change in one moves
+    /// nothing else and `flash` has little to write; costs up to 4 KiB of flash
+    #[arg(long, value_name = "WHEN", default_value = "on")]
+    frozen_last: Switch,
 }
 
 impl From<&Esp32Arguments> for Esp32 {
@@ -129,6 +133,7 @@ impl From<&Esp32Arguments> for Esp32 {
             partition_table: arguments.partition_table.clone(),
             lock: arguments.lock.clone(),
             sdkconfig: arguments.sdkconfig.clone(),
+            frozen_last: arguments.frozen_last == Switch::On,
         }
     }
 }

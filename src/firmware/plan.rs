@@ -95,6 +95,8 @@ pub struct Esp32 {
     pub lock: Option<PathBuf>,
     /// Settings in the form of `sdkconfig`, after the board's; later ones win.
     pub sdkconfig: Vec<PathBuf>,
+    /// Place frozen modules behind everything else, so that a change in one of them moves nothing.
+    pub frozen_last: bool,
 }
 
 /// How a port whose build is a makefile is built: what its family knows that the makefile does not say.

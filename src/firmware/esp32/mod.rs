@@ -7,6 +7,7 @@
 mod components;
 mod emulator;
 mod fits;
+mod frozen;
 mod idf;
 mod products;
 mod project;

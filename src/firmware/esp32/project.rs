@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::frozen;
 use super::idf::Idf;
 use super::prepare;
 use crate::error::{Error, Result};
@@ -38,6 +39,9 @@ impl<'a> Project<'a> {
     pub(super) fn new(job: &'a Job<'a>, idf: &'a Idf) -> Result<Project<'a>> {
         add_settings(job)?;
         add_python(job, idf)?;
+        if job.request.esp32.frozen_last {
+            frozen::place_last(job)?;
+        }
         fs::create_dir_all(job.workspace.path().join("home"))
             .map_err(|error| Error::io("write to", job.workspace.path(), &error))?;
         Ok(Project { job, idf, arguments: arguments(job, idf) })
