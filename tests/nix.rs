@@ -253,3 +253,27 @@ fn the_earlier_form_of_this_flake_still_works() {
     assert_eq!(found["old"], found["new"]);
     assert_ne!(found["frozen"], found["new"]);
 }
+
+#[test]
+fn the_program_says_which_commit_it_is_of_and_no_firmware_depends_on_that() {
+    let Some(suite) = suite() else { return };
+    let expression = format!(
+        "let
+            nixpkgs = builtins.getFlake \"{nixpkgs}\";
+            of = self: (import {flake}/nix/outputs.nix {{ inherit self nixpkgs; }}).packages.{system};
+        in map (self: {{
+            commit = (of self).micropython-builder.MPB_COMMIT or null;
+            firmware = (of self).esp32c3-generic.drvPath;
+        }}) [ {{ }} {{ rev = \"0123456789abcdef0123456789abcdef01234567\"; }} ]",
+        nixpkgs = suite.nixpkgs(),
+        flake = suite.flake().trim_start_matches("path:"),
+        system = system()
+    );
+    let ran = Nix::Current.nix(["eval", "--json", "--impure", "--expr", &expression]);
+    assert!(ran.success, "{}", ran.stderr);
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let (copy, commit) = (&found[0], &found[1]);
+    assert_eq!(copy["commit"], Value::Null);
+    assert_eq!(commit["commit"], "012345678");
+    assert_eq!(commit["firmware"], copy["firmware"]);
+}
