@@ -239,6 +239,11 @@ impl Setup {
         Setup { application: Application::Runs(program), ..self }
     }
 
+    /// The same, where MicroPython runs this code whenever it starts.
+    pub fn boots_with(self, program: Program, code: &'static str) -> Setup {
+        Setup { application: Application::RunsWith(program, code), ..self }
+    }
+
     /// Plugs it in.
     pub fn start(self) -> Device {
         let board = self.board();
@@ -287,6 +292,7 @@ const _: fn(Setup, u32, u32) -> Setup = Setup::revision;
 const _: fn(Setup, Fault) -> Setup = Setup::fault;
 const _: fn(Setup, Vec<u8>) -> Setup = Setup::boots_saying;
 const _: fn(Setup, Program) -> Setup = Setup::boots;
+const _: fn(Setup, Program, &'static str) -> Setup = Setup::boots_with;
 const _: fn(Setup, Wiring) -> Setup = Setup::wiring;
 const _: [Wiring; 3] = [Wiring::Board, Wiring::UsbJtag, Wiring::MicroPythonUsb];
 const _: fn(Setup, Plugged) -> Setup = Setup::on_usb;
