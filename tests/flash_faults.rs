@@ -20,7 +20,8 @@ use flashing::{
 };
 use micropython_builder::flash::firmware::{self, Given};
 use micropython_builder::flash::ports::Port;
-use micropython_builder::flash::session::{After, Before, Settings};
+use micropython_builder::flash::reset::{After, Before};
+use micropython_builder::flash::session::Settings;
 use micropython_builder::flash::several::Job;
 use micropython_builder::flash::write::Options;
 use micropython_builder::report::Silent;

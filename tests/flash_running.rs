@@ -143,9 +143,17 @@ fn a_board_whose_usb_comes_up_anew_is_followed() {
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("it answers\n"), "{output:?}");
 }
 
-/// A file system in memory: the emulated board has no flash of its own.
+/// A file system: the emulated board has no flash of its own. What it holds lies where MicroPython does not come, so
+/// that it is there still after MicroPython was started anew.
 const MEMORY: &str = "
-import io, os
+import io, os, uctypes
+def keep(files):
+    text = repr(files).encode()
+    size = len(text).to_bytes(4, 'little')
+    uctypes.bytearray_at(0x84000000, 4 + len(text))[:] = size + text
+def kept():
+    size = int.from_bytes(uctypes.bytes_at(0x84000000, 4), 'little')
+    return eval(uctypes.bytes_at(0x84000004, size)) if size else {}
 class File(io.IOBase):
     def __init__(self, files, name, data):
         self.files, self.name, self.data, self.at = files, name, bytearray(data), 0
@@ -157,6 +165,7 @@ class File(io.IOBase):
     def write(self, data):
         self.data += bytes(data)
         self.files[self.name] = bytes(self.data)
+        keep(self.files)
         return len(data)
     def ioctl(self, request, argument):
         return 0
@@ -165,7 +174,7 @@ class File(io.IOBase):
     def __exit__(self, *what): pass
 class Memory:
     def __init__(self):
-        self.files = {}
+        self.files = kept()
     def mount(self, readonly, mkfs): pass
     def umount(self): pass
     def chdir(self, path): pass
@@ -176,15 +185,20 @@ class Memory:
         return (0x4000 if self.files[path] is None else 0x8000,) + (0,) * 9
     def open(self, path, mode):
         path = path.strip('/')
-        if 'w' in mode: self.files[path] = b''
+        if 'w' in mode:
+            self.files[path] = b''
+            keep(self.files)
         if path not in self.files: raise OSError(2)
         return File(self.files, path, b'' if 'w' in mode else self.files[path])
     def mkdir(self, path):
         self.files[path.strip('/')] = None
+        keep(self.files)
     def remove(self, path):
         del self.files[path.strip('/')]
+        keep(self.files)
     def rename(self, old, new):
         self.files[new.strip('/')] = self.files.pop(old.strip('/'))
+        keep(self.files)
 memory = Memory()
 import vfs
 vfs.mount(memory, '/')
@@ -227,6 +241,41 @@ print(binascii.hexlify(hashlib.sha256(memory.files['lib/deep/data.bin']).digest(
     assert_eq!(String::from_utf8_lossy(&console.output), expected);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_directory_is_copied_to_the_board_that_was_flashed() {
+    let Some(directory) = firmware::firmware("VIRT_RV32") else { return };
+    let Some((setup, library)) = board(Chip::Esp32c3, Wiring::Board) else { return };
+    let device = setup.boots_with(Box::new(move |_| emulator(&directory)), MEMORY).start();
+    let firmware = Firmware::new(Chip::Esp32c3);
+    let files = tempfile::tempdir().unwrap();
+    fs::create_dir(files.path().join("lib")).unwrap();
+    fs::write(files.path().join("main.py"), "print('main')\n").unwrap();
+    fs::write(files.path().join("lib/data.bin"), flashing::noise(6, 2000)).unwrap();
+    // The board is asked what it has, after it was started anew.
+    let script = firmware.file("ask.py");
+    let ask = "import binascii, hashlib
+print(sorted(memory.files), memory.files['main.py'])
+print(binascii.hexlify(hashlib.sha256(memory.files['lib/data.bin']).digest()).decode())
+";
+    fs::write(&script, ask).unwrap();
+    let more = ["--deploy", files.path().to_str().unwrap(), "--smoke", script.to_str().unwrap()];
+    let output = go(firmware.path(), &device, &library, &more);
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("2 files written, 0 there already"), "{stderr}");
+    let hash = micropython_builder::pins::Sha256Hash::of(&flashing::noise(6, 2000)).to_hex();
+    let expected = format!("['lib', 'lib/data.bin', 'main.py'] b\"print('main')\\n\"\n{hash}\n");
+    assert!(stdout.ends_with(&expected), "{stdout}");
+    assert!(firmware.is_in(&device.flash()));
+
+    // A reset takes the files of this board with it, so all of them come again.
+    let json = go(firmware.path(), &device, &library, &[&more[..2], &["--json"]].concat());
+    let board = flashing::done(&json);
+    assert_eq!(board["up_to_date"], true);
+    assert_eq!(board["deployed"]["written"], serde_json::json!(["/lib/data.bin", "/main.py"]));
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! `flash`.
 
 mod after;
+mod choose;
 mod others;
 mod text;
 
-use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,8 +14,9 @@ use serde::Serialize;
 use super::output::Output;
 use crate::error::{Error, Kind, Result};
 use crate::flash::firmware::{self, Given};
-use crate::flash::ports::{self, Choice, Port};
-use crate::flash::session::{After, Before, Settings};
+use crate::flash::ports::{self, Port};
+use crate::flash::reset::{After, Before};
+use crate::flash::session::Settings;
 use crate::flash::several::{Flashed, Job};
 use crate::flash::write::Options;
 use crate::flash::{Firmware, checks};
@@ -188,7 +189,7 @@ fn esp(
     if !firmware.is_application_alone() {
         checks::firmware(&firmware)?;
     }
-    let ports = ports(arguments, output)?;
+    let ports = choose::ports(arguments, output)?;
     if ports.len() > 1 {
         then.check_several()?;
     }
@@ -252,42 +253,4 @@ fn rank(error: &Error) -> u8 {
         Kind::Interrupted => 0,
         kind => kind.exit_code(),
     }
-}
-
-fn ports(arguments: &Arguments, output: &Output) -> Result<Vec<Port>> {
-    let mut ports: Vec<Port> = Vec::new();
-    for path in &arguments.port {
-        if ports.iter().any(|port| port.path == *path) {
-            return Err(Error::usage(format!("--port {path} is given twice")));
-        }
-        let mut waiting = || output.say(format!("waiting for {path}"));
-        ports.push(ports::named(path, &mut waiting)?);
-    }
-    if !ports.is_empty() {
-        return Ok(ports);
-    }
-    match ports::choice(&mut || output.say("waiting for a board"))? {
-        Choice::One(port) => {
-            output.say(format!("using {}", port.describe()));
-            Ok(vec![port])
-        }
-        Choice::Several(ports) if io::stdin().is_terminal() && io::stderr().is_terminal() => {
-            ask(ports, output).map(|port| vec![port])
-        }
-        choice => Err(ports::undecided(&choice)),
-    }
-}
-
-/// Lets the person at the terminal choose.
-fn ask(ports: Vec<Port>, output: &Output) -> Result<Port> {
-    for (number, port) in ports.iter().enumerate() {
-        output.say(format!("{:>3}  {}", number + 1, port.describe()));
-    }
-    output.say("which one? Its number, or nothing to leave it");
-    let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
-    let number = read.ok().and_then(|_| line.trim().parse::<usize>().ok());
-    number
-        .and_then(|number| ports.get(number.checked_sub(1)?).cloned())
-        .ok_or_else(|| ports::undecided(&Choice::Several(ports)))
 }

@@ -56,6 +56,11 @@ impl Output {
         write_all(&format!("{text}\n"))
     }
 
+    /// Whether only data and errors are printed.
+    pub(super) fn quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Says something to the person, on standard error, unless `--quiet`.
     pub(super) fn say(&self, text: impl AsRef<str>) {
         if !self.quiet {

@@ -59,8 +59,7 @@ pub fn firmware(firmware: &Firmware) -> Result<()> {
 /// When it is for another chip, revision or flash size, or the chip starts only what is signed or encrypted.
 pub fn device(firmware: &Firmware, found: &Found) -> Result<()> {
     if firmware.chip.name != found.chip {
-        let title = crate::image::Chip::by_name(&found.chip)
-            .map_or_else(|| found.chip.to_ascii_uppercase(), |chip| chip.title());
+        let title = found.title();
         return Err(Error::device(format!(
             "{} is for an {}, the chip on this port is an {title}",
             firmware.name,

@@ -35,10 +35,15 @@ pub struct Security {
 }
 
 impl Found {
+    /// The chip as Espressif prints it: `ESP32-C3`.
+    pub fn title(&self) -> String {
+        Chip::by_name(&self.chip)
+            .map_or_else(|| self.chip.to_ascii_uppercase(), |chip| chip.title())
+    }
+
     /// What it is, in words: `ESP32-C3 revision 0.4, 4 MB, 24:6f:28:01:02:03`.
     pub fn describe(&self) -> String {
-        let mut text = Chip::by_name(&self.chip)
-            .map_or_else(|| self.chip.to_ascii_uppercase(), |chip| chip.title());
+        let mut text = self.title();
         if let Some((major, minor)) = self.revision {
             text.push_str(&format!(" revision {major}.{minor}"));
         }

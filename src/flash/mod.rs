@@ -16,6 +16,7 @@ mod panic;
 mod permission;
 pub mod plan;
 pub mod ports;
+pub mod reset;
 pub mod running;
 pub mod session;
 pub mod several;

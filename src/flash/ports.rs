@@ -16,9 +16,12 @@ pub const WAIT: Duration = Duration::from_secs(10);
 /// How often is looked.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The number of Espressif as a maker of USB devices.
+const ESPRESSIF: u16 = 0x303a;
+
 /// The makers of what Espressif chips are connected by.
 const MAKERS: &[(u16, &str)] = &[
-    (0x303a, "Espressif"),
+    (ESPRESSIF, "Espressif"),
     (0x10c4, "Silicon Labs CP210x"),
     (0x1a86, "WCH CH34x or CH91xx"),
     (0x0403, "FTDI"),
@@ -49,6 +52,8 @@ pub struct Usb {
     pub manufacturer: Option<String>,
     /// The product.
     pub product: Option<String>,
+    /// The socket that it is plugged into: the bus, and the ports of the hubs on the way.
+    pub location: Option<String>,
 }
 
 impl Port {
@@ -64,9 +69,15 @@ impl Port {
             serial: usb.serial_number,
             manufacturer: usb.manufacturer,
             product: usb.product,
+            location: usb.location.map(|location| location.to_string()),
         };
         let candidate = MAKERS.iter().any(|(vid, _)| *vid == usb.vid);
         Port { path, usb: Some(usb), candidate }
+    }
+
+    /// Whether it is the USB of a chip of Espressif's own, without a bridge between.
+    pub fn is_chips_own(&self) -> bool {
+        self.usb.as_ref().is_some_and(|usb| usb.vid == ESPRESSIF)
     }
 
     /// What it is, in words: `/dev/ttyACM0  303a:1001  Espressif USB JTAG/serial debug unit`.
@@ -79,14 +90,33 @@ impl Port {
         format!("{}  {:04x}:{:04x}  {name}", self.path, usb.vid, usb.pid)
     }
 
-    /// Whether another port is the same device, perhaps under a new name.
+    /// Whether another port is the same device, perhaps under a new name: it is in the same socket, or has the
+    /// address of the same chip for its serial number.
     fn is(&self, other: &Port) -> bool {
-        match (&self.usb, &other.usb) {
-            (Some(ours), Some(theirs)) if ours.serial.is_some() => {
-                (ours.vid, &ours.serial) == (theirs.vid, &theirs.serial)
-            }
+        let (Some(ours), Some(theirs)) = (&self.usb, &other.usb) else {
+            return self.path == other.path;
+        };
+        if ours.vid != theirs.vid {
+            return false;
+        }
+        match (&ours.location, &theirs.location) {
+            (Some(here), Some(there)) if here == there => true,
+            _ if ours.address().is_some() => ours.address() == theirs.address(),
+            (Some(_), Some(_)) => false,
             _ => self.path == other.path,
         }
+    }
+}
+
+impl Usb {
+    /// The serial number, where it is the address of a chip. The chip's own USB writes it with colons, MicroPython
+    /// without; bridges without a number of their own all have the same short one.
+    fn address(&self) -> Option<String> {
+        let digits: String =
+            self.serial.as_deref()?.chars().filter(|digit| !matches!(digit, ':' | '-')).collect();
+        let is_address =
+            digits.len() >= 12 && digits.chars().all(|digit| digit.is_ascii_hexdigit());
+        is_address.then(|| digits.to_ascii_uppercase())
     }
 }
 
@@ -139,12 +169,37 @@ pub fn again(port: &Port) -> Result<Port> {
         if port.usb.is_none() {
             return Path::new(&port.path).exists().then(|| port.clone());
         }
-        list().ok()?.into_iter().find(|other| port.is(other) && opens(&other.path))
+        let is = |other: &Port| port.is(other) && opens(&other.path);
+        let mut same: Vec<Port> = list().ok()?.into_iter().filter(is).collect();
+        // One device may have several ports.
+        let at = same.iter().position(|other| other.path == real_path(&port.path)).unwrap_or(0);
+        (!same.is_empty()).then(|| same.swap_remove(at))
     };
     wait(WAIT, &mut || (), look)?.ok_or_else(|| {
         Error::device(format!("the board on {} did not come back after its reset", port.path))
             .hint("unplug it and plug it in again")
     })
+}
+
+/// The same device, where its USB has become another one meanwhile: a program that has its own has taken a reset for the
+/// request to start the loader, and the loader comes with its own, too. `None` where nothing has changed.
+///
+/// # Errors
+/// When it does not come back, or the user interrupts.
+pub fn changed(port: &Port) -> Result<Option<Port>> {
+    if port.usb.is_none() {
+        return Ok(None);
+    }
+    let now = again(port)?;
+    let product = |port: &Port| port.usb.as_ref().map(|usb| usb.pid);
+    let is_other = now.path != real_path(&port.path) || product(&now) != product(port);
+    Ok(is_other.then_some(now))
+}
+
+/// What a name for a port stands for.
+fn real_path(path: &str) -> String {
+    let real = Path::new(path).canonicalize().ok();
+    real.and_then(|real| Some(real.to_str()?.to_owned())).unwrap_or_else(|| path.to_owned())
 }
 
 /// Whether the system has finished setting up a port that has just appeared.
@@ -246,6 +301,7 @@ mod tests {
                 serial_number: serial.map(str::to_owned),
                 manufacturer: None,
                 product: Some("USB_JTAG".to_owned()),
+                location: None,
             },
         )
     }
@@ -265,13 +321,30 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_known_again_by_its_serial_number() {
-        let before = port("/dev/ttyACM0", Some((0x303a, 0x1001)), Some("7C:DF"));
-        assert!(before.is(&port("/dev/ttyACM1", Some((0x303a, 0x4001)), Some("7C:DF"))));
-        assert!(!before.is(&port("/dev/ttyACM0", Some((0x303a, 0x1001)), Some("7C:E0"))));
-        let plain = port("/dev/ttyUSB0", Some((0x1a86, 0x7523)), None);
-        assert!(plain.is(&port("/dev/ttyUSB0", Some((0x1a86, 0x7523)), None)));
-        assert!(!plain.is(&port("/dev/ttyUSB1", Some((0x1a86, 0x7523)), None)));
+    fn a_device_is_known_again_by_its_socket_or_its_address() {
+        let socket = |mut port: Port, location: &str| {
+            if let Some(usb) = &mut port.usb {
+                usb.location = Some(location.to_owned());
+            }
+            port
+        };
+        let before = port("/dev/ttyACM0", Some((0x303a, 0x1001)), Some("7C:DF:A1:00:11:22"));
+        let after = |serial| port("/dev/ttyACM1", Some((0x303a, 0x4001)), Some(serial));
+        assert!(before.is(&after("7cdfa1001122")));
+        assert!(!before.is(&after("7cdfa1001123")));
+        // The loader of an ESP32-S2 calls itself 0.
+        assert!(socket(before.clone(), "1-2.1").is(&socket(after("0"), "1-2.1")));
+        assert!(!socket(before.clone(), "1-2.1").is(&socket(after("0"), "1-2.2")));
+        assert!(socket(before, "1-2.1").is(&socket(after("7CDFA1001122"), "1-3")));
+        // Bridges of one maker all have the same number, or none.
+        for serial in [Some("0001"), None] {
+            let bridge = |path| port(path, Some((0x10c4, 0xea60)), serial);
+            assert!(bridge("/dev/ttyUSB0").is(&bridge("/dev/ttyUSB0")));
+            assert!(!bridge("/dev/ttyUSB0").is(&bridge("/dev/ttyUSB1")));
+            let (one, other) = (bridge("/dev/ttyUSB0"), bridge("/dev/ttyUSB1"));
+            assert!(socket(one.clone(), "1-2").is(&socket(other.clone(), "1-2")));
+            assert!(!socket(one, "1-2").is(&socket(other, "1-3")));
+        }
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::io::Write;
 use std::ops::Range;
-use std::thread;
 use std::time::Duration;
 
-use espflash::command::{Command, CommandType};
-use espflash::connection::{Connection, ResetAfterOperation, ResetBeforeOperation};
+use espflash::command::Command;
+use espflash::connection::Connection;
 use espflash::flasher::{FlashSize, Flasher};
+use espflash::target::Chip;
 use espflash::target::efuse::esp32 as esp32_efuse;
 use flate2::Compression;
 use flate2::write::{ZlibDecoder, ZlibEncoder};
@@ -18,7 +18,8 @@ use super::device::{Device, Found, Security};
 use super::guard::guarded;
 use super::permission;
 use super::plan::Digest16;
-use super::ports::Port;
+use super::ports::{self, Port};
+use super::reset::{self, After, Before};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt;
 
@@ -28,39 +29,11 @@ pub const ROM_BAUD: u32 = 115_200;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a mebibyte may take to be erased and written (esptool's `ERASE_WRITE_TIMEOUT_PER_MB`).
 const PER_MEGABYTE: Duration = Duration::from_secs(40);
-/// How long a loader gets to take the command to reset the chip.
-const REBOOT: Duration = Duration::from_millis(200);
 /// How many bytes at once are read from a device, and how many of these are under way unconfirmed.
 const READ_BLOCK: u32 = 0x400;
 const READ_AHEAD: u32 = 4;
 /// How many bytes the boot ROM reads at once.
 const ROM_READ: u32 = 64;
-
-/// How the chip gets into its loader.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Before {
-    /// By the control lines of the port, where it has any.
-    #[default]
-    Reset,
-    /// As a chip whose USB is its own is reset.
-    UsbReset,
-    /// It is there already.
-    NoReset,
-}
-
-/// What becomes of the chip afterwards.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum After {
-    /// It is reset, and starts what was written.
-    #[default]
-    Reset,
-    /// It stays in the loader of its ROM.
-    NoReset,
-    /// It stays in the loader that was loaded into its memory.
-    NoResetStub,
-    /// Its watchdog resets it, for chips that stay in the loader after any other reset.
-    Watchdog,
-}
 
 /// How a session is held.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +51,7 @@ pub struct Settings {
 /// A device behind a serial port, in its loader.
 #[derive(Debug)]
 pub struct Session {
+    port: Port,
     flasher: Flasher,
     found: Found,
     stub: bool,
@@ -91,14 +65,25 @@ impl Session {
     /// # Errors
     /// When the port cannot be used, or nothing answers that is a known chip.
     pub fn open(port: &Port, settings: &Settings) -> Result<Session> {
-        let (mut lines, mut connected) = connect(port, settings)?;
+        let mut port = port.clone();
+        let (mut lines, mut connected) = connect(&port, settings)?;
+        if connected.is_err()
+            && settings.before != Before::NoReset
+            && let Some(now) = ports::changed(&port)?
+        {
+            // MicroPython has its own USB on an ESP32-S2, S3 or P4. It has understood the lines, and the loader's came
+            // up in its place.
+            port = now;
+            (lines, connected) =
+                connect(&port, &Settings { before: Before::NoReset, ..*settings })?;
+        }
         if connected.as_ref().is_err_and(|error| !matches!(error, espflash::Error::Connection(_))) {
             // The chip answered, and then loading the stub went wrong; the second time it may go well.
             // espflash waits 50 ms for the stub to start, which a busy machine may miss.
-            (lines, connected) = connect(port, settings)?;
+            (lines, connected) = connect(&port, settings)?;
         }
         let flasher =
-            connected.map_err(|error| cannot_connect(port, lines, settings.before, &error))?;
+            connected.map_err(|error| cannot_connect(&port, lines, settings.before, &error))?;
         let mut session = Session {
             stub: settings.stub && !flasher.secure_download_mode(),
             found: Found {
@@ -108,12 +93,25 @@ impl Session {
                 flash_size: None,
                 security: None,
             },
+            port,
             flasher,
             lines,
             after: settings.after,
         };
         session.look()?;
+        if session.after == After::Watchdog && session.flasher.chip().wdt_wprotect().is_none() {
+            return Err(Error::device(format!(
+                "an {} cannot be reset by its watchdog",
+                session.found.title()
+            ))
+            .hint("leave `--after` out; nothing was written"));
+        }
         Ok(session)
+    }
+
+    /// The port that the loader is reached by.
+    pub fn port(&self) -> &Port {
+        &self.port
     }
 
     /// Whether the chip can be reset without a person.
@@ -151,7 +149,7 @@ impl Session {
     fn security(&mut self) -> Option<Security> {
         const SECURE_BOOT_EN: u32 = 1 << 0;
         const SECURE_DOWNLOAD_ENABLE: u32 = 1 << 2;
-        if self.flasher.chip() == espflash::target::Chip::Esp32 {
+        if self.flasher.chip() == Chip::Esp32 {
             return self.esp32_security();
         }
         let info = guarded(|| self.flasher.security_info()).ok()?;
@@ -183,13 +181,8 @@ impl Session {
     /// When the chip cannot be reset.
     pub fn leave(mut self) -> Result<()> {
         let chip = self.flasher.chip();
-        let stub = self.stub;
-        let done = if self.lines || self.after != After::Reset {
-            guarded(|| self.flasher.connection().reset_after(stub, chip))
-        } else {
-            let rom_with_encryption = !stub && chip != espflash::target::Chip::Esp32;
-            reboot(self.flasher.connection(), rom_with_encryption)
-        };
+        let (after, stub, lines) = (self.after, self.stub, self.lines);
+        let done = guarded(|| reset::leave(self.flasher.connection(), chip, after, stub, lines));
         done.map_err(|error| {
             failed("reset the chip", &error)
                 .hint("all is written and verified: press the board's reset button")
@@ -253,7 +246,7 @@ impl Session {
             blocks: data.len().div_ceil(block) as u32,
             block_size: block as u32,
             offset,
-            supports_encryption: chip != espflash::target::Chip::Esp32,
+            supports_encryption: chip != Chip::Esp32,
         };
         send(connection, begin, size).map_err(|error| failed(&what(), &error))?;
         for (sequence, piece) in data.chunks(block).enumerate() {
@@ -360,23 +353,15 @@ fn connect(
         .open_native()
         .map_err(|error| permission::cannot_open(&port.path, &error))?;
     let lines = has_lines(&mut serial);
-    let before = match settings.before {
-        Before::Reset if lines => ResetBeforeOperation::DefaultReset,
-        Before::UsbReset => ResetBeforeOperation::UsbReset,
-        Before::Reset | Before::NoReset => ResetBeforeOperation::NoReset,
-    };
-    let after = match settings.after {
-        After::Reset => ResetAfterOperation::HardReset,
-        After::NoReset => ResetAfterOperation::NoReset,
-        After::NoResetStub => ResetAfterOperation::NoResetNoStub,
-        After::Watchdog => ResetAfterOperation::WatchdogReset,
-    };
+    let before = settings.before.as_operation(lines);
+    let after = settings.after.as_operation();
     let usb = UsbPortInfo {
         vid: port.usb.as_ref().map_or(0, |usb| usb.vid),
         pid: port.usb.as_ref().map_or(0, |usb| usb.pid),
         serial_number: None,
         manufacturer: None,
         product: None,
+        location: None,
     };
     let connection = Connection::new(serial, usb, after, before, ROM_BAUD);
     let baud = (settings.baud > ROM_BAUD).then_some(settings.baud);
@@ -390,37 +375,13 @@ fn has_lines(serial: &mut TTYPort) -> bool {
 }
 
 /// Sends a command that makes the device work on `bytes` bytes, and waits for its answer.
-fn send(
+pub(super) fn send(
     connection: &mut Connection,
     command: Command<'_>,
     bytes: u32,
 ) -> std::result::Result<(), espflash::Error> {
     let limit = PATIENCE + PER_MEGABYTE.mul_f64(f64::from(bytes) / f64::from(1 << 20));
     guarded(|| connection.with_timeout(limit, |connection| connection.command(command).map(drop)))
-}
-
-/// Makes the loader start the chip anew, where there are no lines to do it by.
-/// The ROM of all chips but the first takes an argument more, for encryption.
-fn reboot(
-    connection: &mut Connection,
-    rom_with_encryption: bool,
-) -> std::result::Result<(), espflash::Error> {
-    let begin = Command::FlashBegin {
-        size: 0,
-        blocks: 0,
-        block_size: 0x400,
-        offset: 0,
-        supports_encryption: rom_with_encryption,
-    };
-    send(connection, begin, 0)?;
-    connection.with_timeout(CommandType::FlashEnd.timeout(), |connection| {
-        connection.write_command(Command::FlashEnd { reboot: true })?;
-        connection.flush()
-    })?;
-    // Its answer may be cut off by the reset, and is not awaited. But it must be taken before somebody opens
-    // the port at another speed.
-    thread::sleep(REBOOT);
-    Ok(())
 }
 
 fn compress(data: &[u8]) -> Result<Vec<u8>> {
@@ -477,7 +438,18 @@ fn cannot_connect(port: &Port, lines: bool, before: Before, error: &espflash::Er
             "the port is also in use by {users}, which takes the answers: end that"
         ));
     }
-    let hold = "hold the board's BOOT button, press RESET, let BOOT go, and run it again with `--before no-reset`";
+    let hold = match (before, port.is_chips_own()) {
+        (Before::NoReset, _) => {
+            "it was not reset: hold the board's BOOT button, press RESET, let BOOT go, and run it again"
+        }
+        (_, false) => {
+            "hold the board's BOOT button, press RESET, let BOOT go, and run it again with `--before no-reset`"
+        }
+        (_, true) => {
+            "hold the board's BOOT button, press RESET, let BOOT go, and run it again with `--before no-reset`; \
+             its port may have another name then: `--list-ports`"
+        }
+    };
     match (lines, before) {
         (false, Before::Reset) => error
             .hint(format!("{} has no control lines to reset the chip by", port.path))

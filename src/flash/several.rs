@@ -59,8 +59,10 @@ impl Job {
         let begun = Instant::now();
         let mut settings = self.settings;
         let mut attempt = 1;
+        let mut reached = port.clone();
         loop {
-            let mut session = Session::open(port, &settings)?;
+            let mut session = Session::open(&reached, &settings)?;
+            reached = session.port().clone();
             let plan = Plan::new(self.firmware.clone(), &self.options, &mut session, report)
                 .map_err(
                     |error| {

@@ -74,6 +74,19 @@ impl Board {
         }
     }
 
+    /// A program wants the next reset to lead into the loader, as `machine.bootloader` does.
+    pub fn want_loader(&mut self) {
+        if let Some(register) = self.chip.forces_loader() {
+            self.registers.insert(register, 1);
+        }
+    }
+
+    /// Whether the next reset leads into the loader, whatever the boot pin says.
+    pub fn wants_loader(&self) -> bool {
+        let value = self.chip.forces_loader().and_then(|it| self.registers.get(&it));
+        value.is_some_and(|value| value & 1 != 0)
+    }
+
     /// Whether the watchdog resets the chip now.
     pub fn watchdog_bites(&mut self) -> bool {
         self.watchdog.take_if(|at| *at <= Instant::now()).is_some()

@@ -146,6 +146,11 @@ impl Chip {
         answer
     }
 
+    /// The register with a bit that makes resets lead into the loader, where a program can set it.
+    pub fn forces_loader(self) -> Option<u32> {
+        (self == Chip::Esp32s3).then_some(0x6000_812C)
+    }
+
     /// The real-time clock's watchdog: the register that unlocks it, and the one that turns it on.
     pub fn watchdog(self) -> (u32, u32) {
         match self {

@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 const DTR: u8 = 0x02;
 const RTS: u8 = 0x04;
 
+/// How long MicroPython waits before it starts the loader that it was asked for.
+const ASKED: Duration = Duration::from_millis(250);
+
 /// The capacitor at the reset pin: the boot pin is looked at so long after a reset.
 const RISE: Duration = Duration::from_millis(15);
 
@@ -25,6 +28,8 @@ pub enum Wiring {
     Board,
     /// The chip's own USB interface, which understands them without a circuit.
     UsbJtag,
+    /// MicroPython's USB on a chip that has one for programs; while the loader runs, the chip's other one.
+    MicroPythonUsb,
     /// Nothing: somebody has to press buttons.
     Nowhere,
 }
@@ -39,6 +44,8 @@ pub enum Effect {
     Starts {
         loader: bool,
     },
+    /// The program that runs has been asked for the loader, and starts it.
+    Asked,
 }
 
 #[derive(Debug)]
@@ -50,17 +57,33 @@ pub struct Lines {
     released: Option<Instant>,
     /// What the USB interface remembers: the next reset leads into the loader.
     flag: bool,
+    /// Whether a program runs, not the loader.
+    program: bool,
+    /// Since when it has been asked for the loader.
+    asked: Option<Instant>,
 }
 
 impl Lines {
     /// Both lines are raised when a port is opened, which does nothing.
     pub fn new(wiring: Wiring) -> Lines {
-        Lines { wiring, state: DTR | RTS, held: false, released: None, flag: false }
+        Lines {
+            wiring,
+            state: DTR | RTS,
+            held: false,
+            released: None,
+            flag: false,
+            program: false,
+            asked: None,
+        }
     }
 
     /// Whether they come by the chip's own USB.
     pub fn is_usb(&self) -> bool {
-        self.wiring == Wiring::UsbJtag
+        matches!(self.wiring, Wiring::UsbJtag | Wiring::MicroPythonUsb)
+    }
+
+    pub fn program_runs(&mut self, program: bool) {
+        self.program = program;
     }
 
     /// A message of the host; returns the new state.
@@ -72,7 +95,14 @@ impl Lines {
             3 => self.state & !bits,
             _ => return self.state,
         };
-        self.state = state;
+        let before = std::mem::replace(&mut self.state, state);
+        if self.wiring == Wiring::MicroPythonUsb && self.program {
+            // `tud_cdc_line_state_cb` of its shared/tinyusb/mp_usbd_cdc.c.
+            if (before, state) == (RTS, DTR) {
+                self.asked = Some(Instant::now());
+            }
+            return state;
+        }
         // Both circuits agree that RTS alone resets.
         let held = state == RTS && self.wiring != Wiring::Nowhere;
         if self.held && !held {
@@ -93,13 +123,16 @@ impl Lines {
 
     /// What the chip does now.
     pub fn effect(&mut self) -> Effect {
+        if self.asked.take_if(|at| at.elapsed() >= ASKED).is_some() {
+            return Effect::Asked;
+        }
         match self.released {
             _ if self.held => Effect::Held,
             Some(at) if at.elapsed() < RISE => Effect::Held,
             Some(_) => {
                 self.released = None;
                 let loader = match self.wiring {
-                    Wiring::UsbJtag => std::mem::take(&mut self.flag),
+                    Wiring::UsbJtag | Wiring::MicroPythonUsb => std::mem::take(&mut self.flag),
                     _ => self.state == DTR,
                 };
                 Effect::Starts { loader }
@@ -156,15 +189,15 @@ pub fn preload() -> Option<&'static Path> {
             if !crate::common::require("gcc") {
                 return None;
             }
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/device/lines.c");
+            let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/device");
             let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
             let library = directory.join("modem-lines.so");
             // Test programs run side by side: each exchanges it for its own, which is the same.
             let own = directory.join(format!("modem-lines-{}.so", std::process::id()));
             let mut compile = Command::new("gcc");
             compile.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&own);
-            let status = compile.arg(source).status().unwrap();
-            assert!(status.success(), "lines.c does not compile");
+            compile.args([sources.join("lines.c"), sources.join("usb.c")]);
+            assert!(compile.status().unwrap().success(), "lines.c or usb.c does not compile");
             fs::rename(own, &library).unwrap();
             Some(library)
         })

@@ -1,7 +1,7 @@
 //! A simulated ESP32 on a pseudo-terminal: its ROM loader, the flasher stub, its flash chip, and faults.
 //!
 //! `loader` answers commands as the ROM or as the stub does, on a `board` with registers and a `nor` flash chip.
-//! `session` runs it on the `line` of a `plug`; `lines` are the modem lines that reset it, `faults` what goes wrong,
+//! `session` runs it on the `line` of a `plug`, `usb` shows that to the host; `lines` are the modem lines that reset it, `faults` what goes wrong,
 //! `application` what runs after a reset. It does things at once; the time that a line at its rate and a flash chip
 //! would have taken is counted ([`Stats`]), so that figures do not depend on the machine.
 
@@ -19,6 +19,7 @@ pub mod protocol;
 mod reading;
 mod session;
 pub mod slip;
+pub mod usb;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ use lines::{Lines, Wiring};
 use nor::Nor;
 use protocol::Command;
 use session::{Session, Shared, Straps};
+use usb::Plugged;
 
 /// What the port is called.
 const PORT: &str = "ttyUSB0";
@@ -49,6 +51,7 @@ pub struct Setup {
     application: Application,
     straps: Straps,
     wiring: Wiring,
+    usb: Option<Plugged>,
     /// Whether it is in download mode when it is plugged in.
     loader: bool,
 }
@@ -101,6 +104,7 @@ impl Device {
             application: Application::Says(Vec::new()),
             straps: Straps::Download,
             wiring: Wiring::Nowhere,
+            usb: None,
             loader: true,
         }
     }
@@ -215,6 +219,11 @@ impl Setup {
         Setup { wiring, ..self }
     }
 
+    /// Where it is on a USB, and what as.
+    pub fn on_usb(self, plugged: Plugged) -> Setup {
+        Setup { usb: Some(plugged), ..self }
+    }
+
     /// It is not in download mode when it is plugged in: its application runs.
     pub fn running_application(self) -> Setup {
         Setup { loader: false, ..self }
@@ -228,6 +237,11 @@ impl Setup {
     /// A program to run after a reset, which is told what the flash holds.
     pub fn boots(self, program: Program) -> Setup {
         Setup { application: Application::Runs(program), ..self }
+    }
+
+    /// The same, where MicroPython runs this code whenever it starts.
+    pub fn boots_with(self, program: Program, code: &'static str) -> Setup {
+        Setup { application: Application::RunsWith(program, code), ..self }
     }
 
     /// Plugs it in.
@@ -278,8 +292,12 @@ const _: fn(Setup, u32, u32) -> Setup = Setup::revision;
 const _: fn(Setup, Fault) -> Setup = Setup::fault;
 const _: fn(Setup, Vec<u8>) -> Setup = Setup::boots_saying;
 const _: fn(Setup, Program) -> Setup = Setup::boots;
+const _: fn(Setup, Program, &'static str) -> Setup = Setup::boots_with;
 const _: fn(Setup, Wiring) -> Setup = Setup::wiring;
-const _: [Wiring; 2] = [Wiring::Board, Wiring::UsbJtag];
+const _: [Wiring; 3] = [Wiring::Board, Wiring::UsbJtag, Wiring::MicroPythonUsb];
+const _: fn(Setup, Plugged) -> Setup = Setup::on_usb;
+const _: fn() -> usb::Bus = usb::Bus::new;
+const _: fn(&usb::Bus, &mut std::process::Command) = usb::Bus::show;
 const _: fn() -> Option<&'static Path> = lines::preload;
 const _: fn(&Device, usize, &[u8]) = Device::write_flash;
 const _: fn(&Device) -> Vec<u8> = Device::flash;

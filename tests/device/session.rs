@@ -14,9 +14,13 @@ use super::lines::{Effect, Lines};
 use super::loader::Loader;
 use super::plug::Plug;
 use super::protocol::{Dialect, Then};
+use super::usb::{Identity, Plugged};
 
 /// The rate of everything that finds no other: the boot log, MicroPython's REPL.
 pub const DEFAULT_RATE: u32 = 115_200;
+
+/// How long a device is away from the bus that comes back as another one.
+const AWAY: Duration = Duration::from_millis(300);
 
 /// How long the line is watched at a time.
 const MOMENT: Duration = Duration::from_millis(2);
@@ -47,6 +51,9 @@ pub struct Session {
     /// None only while it is away from the bus.
     plug: Option<Plug>,
     port: PathBuf,
+    usb: Option<Plugged>,
+    /// Whether it is on the bus as its loader is.
+    as_loader: bool,
     mode: Mode,
     faults: Vec<Fault>,
     application: Application,
@@ -70,11 +77,12 @@ struct Unplugged;
 impl Session {
     /// A device behind a port of this name; `loader` tells whether it is in download mode.
     pub fn new(setup: Setup, port: PathBuf, shared: Arc<Mutex<Shared>>) -> Session {
-        let plug = Some(Plug::new(&port, &shared));
         let mut session = Session {
             shared,
-            plug,
+            plug: None,
             port,
+            usb: setup.usb,
+            as_loader: setup.loader,
             mode: Mode::Nothing,
             faults: setup.faults,
             application: setup.application,
@@ -82,6 +90,7 @@ impl Session {
             rate: DEFAULT_RATE,
             open: false,
         };
+        session.plug_in();
         session.begin(setup.loader);
         session
     }
@@ -145,8 +154,14 @@ impl Session {
         match effect {
             Effect::Nothing => {}
             Effect::Held => self.switch(Mode::Nothing),
-            Effect::Starts { loader: true } => self.restart(),
-            Effect::Starts { loader: false } => self.boot(),
+            Effect::Starts { loader } if loader || self.lock().board.wants_loader() => {
+                self.restart();
+            }
+            Effect::Starts { .. } => self.boot(),
+            Effect::Asked => {
+                self.lock().board.want_loader();
+                self.restart();
+            }
         }
     }
 
@@ -219,6 +234,7 @@ impl Session {
         self.rate = DEFAULT_RATE;
         self.switch(Mode::Loader(Box::new(Loader::new(Dialect::Rom))));
         self.say(log.as_bytes());
+        self.enumerate(true);
     }
 
     /// A reset into the application.
@@ -231,29 +247,45 @@ impl Session {
         self.rate = DEFAULT_RATE;
         self.switch(Mode::Application(running));
         self.say(log.as_bytes());
-        self.enumerate();
+        self.enumerate(false);
     }
 
     /// Leaves the bus and comes back, if it is of that kind.
-    fn enumerate(&mut self) {
-        let away = self.faults.iter().find_map(|fault| match fault {
+    fn enumerate(&mut self, loader: bool) {
+        let asked = self.faults.iter().find_map(|fault| match fault {
             Fault::Enumerates { away } => Some(*away),
             _ => None,
         });
-        if let Some(away) = away.filter(|_| self.open) {
+        let other = self.identity(loader) != self.identity(self.as_loader);
+        self.as_loader = loader;
+        let away = asked.filter(|_| self.open && !loader).or(other.then_some(AWAY));
+        if let Some(away) = away {
             self.plug = None;
             thread::sleep(away);
-            self.plug = Some(Plug::new(&self.port, &self.shared));
+            self.plug_in();
             self.open = false;
         }
     }
 
+    fn plug_in(&mut self) {
+        let usb = self.usb.clone().zip(self.identity(self.as_loader));
+        self.plug = Some(Plug::new(&self.port, &self.shared, usb));
+    }
+
+    fn identity(&self, loader: bool) -> Option<Identity> {
+        Some(self.usb.as_ref()?.identity(loader))
+    }
+
     fn switch(&mut self, mode: Mode) {
-        self.lock().running = match &mode {
-            Mode::Loader(loader) => loader.name(),
-            Mode::Application(_) => "application",
-            Mode::Nothing => "nothing",
-        };
+        {
+            let mut shared = self.lock();
+            shared.running = match &mode {
+                Mode::Loader(loader) => loader.name(),
+                Mode::Application(_) => "application",
+                Mode::Nothing => "nothing",
+            };
+            shared.lines.program_runs(matches!(mode, Mode::Application(_)));
+        }
         self.mode = mode;
     }
 
