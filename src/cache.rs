@@ -1,6 +1,7 @@
 //! The user's cache directory: what is expensive to get or make and can be had again.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -34,6 +35,20 @@ pub fn directory() -> Result<PathBuf> {
     })
 }
 
+/// Makes a directory of the cache.
+///
+/// # Errors
+/// When it cannot be made; the hint says how to have the cache elsewhere.
+pub(crate) fn create(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).map_err(|error| fault("create", directory, &error))
+}
+
+/// The error for what failed on a path of the cache, with how to have it elsewhere.
+pub(crate) fn fault(action: &str, path: &Path, error: &io::Error) -> Error {
+    Error::io(action, path, error)
+        .hint(format!("{VARIABLE} chooses where the cache is: a directory that can be written to"))
+}
+
 /// Held while one run makes something, so that others wait for it instead of making it too.
 #[derive(Debug)]
 pub struct Lock {
@@ -53,7 +68,7 @@ impl Lock {
             .truncate(false)
             .write(true)
             .open(path)
-            .map_err(|error| Error::io("create", path, &error))?;
+            .map_err(|error| fault("create", path, &error))?;
         let mut told = false;
         loop {
             interrupt::check()?;

@@ -98,11 +98,24 @@ impl Error {
     /// What the user or the machine can mend (missing, not permitted, disk full, …) is
     /// [`Kind::Input`]; anything else is [`Kind::Internal`].
     pub fn io(action: &str, path: &Path, error: &io::Error) -> Self {
+        Self::of_io(format!("cannot {action} {}", path.display()), path, error)
+    }
+
+    /// An I/O error while copying a file, of the same kinds as in [`Error::io`].
+    pub fn copy(from: &Path, to: &Path, error: &io::Error) -> Self {
+        Self::of_io(format!("cannot copy {} to {}", from.display(), to.display()), to, error)
+    }
+
+    /// An I/O error; `path` is where something could not be written, if that is what failed.
+    fn of_io(failed: String, path: &Path, error: &io::Error) -> Self {
         use io::ErrorKind as K;
-        let message = format!("cannot {action} {}: {}", path.display(), describe(error));
+        let message = format!("{failed}: {}", describe(error));
         match error.kind() {
-            K::StorageFull | K::QuotaExceeded => {
-                Self::input(message).hint("free some space, or choose a directory on another disk")
+            K::StorageFull | K::QuotaExceeded => Self::input(message).hint(room_for(path)),
+            K::NotFound | K::PermissionDenied | K::ReadOnlyFilesystem | K::NotADirectory
+                if path == std::env::temp_dir() =>
+            {
+                Self::input(message).hint("set TMPDIR to a directory that can be written to")
             }
             K::NotFound
             | K::PermissionDenied
@@ -166,6 +179,15 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// The hint for a disk that is full, by a path on it.
+pub(crate) fn room_for(path: &Path) -> &'static str {
+    if path.starts_with(std::env::temp_dir()) {
+        "free some space, or choose another disk: for temporary files, TMPDIR names a directory on it"
+    } else {
+        "free some space, or choose a directory on another disk"
+    }
+}
+
 /// An I/O error in the operating system's words, without Rust's "(os error N)".
 pub fn describe(error: &io::Error) -> String {
     let text = error.to_string();
@@ -209,5 +231,19 @@ mod tests {
         assert_eq!(error.kind(), Kind::Input);
         assert_eq!(error.message(), "cannot write /x/y: no space left on device");
         assert_eq!(error.hints().len(), 1);
+    }
+
+    #[test]
+    fn temporary_files_have_a_place_that_can_be_chosen() {
+        let place = std::env::temp_dir();
+        let (below, elsewhere) = (place.join("natmod-1/a.c"), Path::new("/x/out/a.c"));
+        let full = io::Error::from_raw_os_error(28);
+        for (to, names_it) in [(below.as_path(), true), (elsewhere, false)] {
+            let error = Error::copy(Path::new("/x/a.c"), to, &full);
+            assert_eq!(error.hints()[0].contains("TMPDIR"), names_it, "{:?}", error.hints());
+        }
+        let denied = io::Error::from_raw_os_error(13);
+        let hints = |path: &Path| Error::io("create a file in", path, &denied).hints().len();
+        assert_eq!((hints(&place), hints(elsewhere)), (1, 0));
     }
 }

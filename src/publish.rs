@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -13,6 +14,10 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+
+/// How many bytes of an output's name are in the names of what lies beside it: those end in something of
+/// their own, and file systems allow 255 in all.
+const LONGEST_IN_PREFIX: usize = 200;
 
 /// A directory beside the output that becomes it in one step. Dropped before, nothing has happened.
 #[derive(Debug)]
@@ -147,8 +152,10 @@ impl Parent {
 
     /// What names begin with that lie there for the output while it is made, for example `.out.new-`.
     pub(crate) fn prefix(&self, purpose: &str) -> OsString {
+        // A name may be as long as file systems let it: then a part of it has to do.
+        let name = self.name.as_bytes();
         let mut prefix = OsString::from(".");
-        prefix.push(&self.name);
+        prefix.push(OsStr::from_bytes(&name[..name.len().min(LONGEST_IN_PREFIX)]));
         prefix.push(format!(".{purpose}-"));
         prefix
     }

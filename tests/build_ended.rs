@@ -4,16 +4,19 @@
 #[path = "common/building.rs"]
 mod building;
 mod common;
+#[path = "common/disk.rs"]
+mod disk;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use building::{MINIMAL, build, fail, names_in, record, stderr, succeed};
-use common::{micropython, require};
+use common::micropython;
+use disk::on_a_disk_of;
 
 #[test]
 fn a_failing_build_shows_the_first_error_and_keeps_the_last_firmware() {
@@ -100,22 +103,11 @@ fn an_interrupted_build_leaves_nothing_behind() {
 fn a_full_disk_is_named_and_nothing_is_left() {
     let Some(tree) = micropython() else { return };
     let directory = tempfile::tempdir().unwrap();
-    let script = format!(
-        "mount -t tmpfs -o size=16m small {0} && {{ (cd {0} && ! \"$@\" && ls -A); s=$?; umount {0}; exit $s; }}",
-        directory.path().display()
-    );
-    // Root may mount; anyone else may in a name space of their own, which a chroot forbids to root.
-    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    let mut command = if is_root {
-        Command::new("sh")
-    } else if require("unshare") {
-        let mut unshare = Command::new("unshare");
-        unshare.args(["--user", "--map-root-user", "--mount", "sh"]);
-        unshare
-    } else {
-        return;
-    };
-    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_micropython-builder")]);
+    let small = directory.path().join("small");
+    fs::create_dir(&small).unwrap();
+    let script = "cd \"$0\" && ! \"$@\" && ls -A";
+    let Some(mut command) = on_a_disk_of("16m", &small, script) else { return };
+    command.arg(env!("CARGO_BIN_EXE_micropython-builder"));
     command
         .args(["build", "unix", "--variant", "minimal", "--out", "out", "--micropython"])
         .arg(&tree);

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod common;
+#[path = "common/disk.rs"]
+mod disk;
 #[path = "common/registry.rs"]
 mod registry;
 #[path = "common/server.rs"]
@@ -12,10 +14,11 @@ mod vendoring;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use disk::on_a_disk_of;
 use micropython_builder::component::vendor::{check, vendor};
 use micropython_builder::error::Kind;
 use micropython_builder::report::Silent;
@@ -302,20 +305,13 @@ fn a_full_disk_is_reported_and_the_next_run_completes() {
     let registry = Registry::new();
     let entry = registry.publish("espressif/one", "1.0.0", &files("1", 3 << 20), false, json!({}));
     let (directory, file, _) = place(&[&entry]);
-    let script = "mount -t tmpfs -o size=4m none \"$1\" && \"$2\" vendor --lock \"$3\" --out \"$1/out\"; \
-                  code=$?; mount -o remount,size=64m \"$1\" && \
-                  \"$2\" vendor --lock \"$3\" --out \"$1/out\" >&2; echo $code $?";
-    let mut shell = Command::new("unshare");
-    shell.args(["-rm", "sh", "-c", script, "sh"]).arg(directory.path().join("full"));
+    let full = directory.path().join("full");
+    fs::create_dir(&full).unwrap();
+    let script = "\"$1\" vendor --lock \"$2\" --out \"$0/out\"; code=$?; mount -o remount,size=64m \"$0\" && \
+                  \"$1\" vendor --lock \"$2\" --out \"$0/out\" >&2; echo $code $?";
+    let Some(mut shell) = on_a_disk_of("4m", &full, script) else { return };
     shell.arg(env!("CARGO_BIN_EXE_micropython-builder")).arg(&file);
     shell.env("IDF_COMPONENT_STORAGE_URL", registry.url());
-    fs::create_dir(directory.path().join("full")).unwrap();
-    let possible =
-        Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
-    if !possible.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: this user may mount nothing");
-        return;
-    }
     let (_, stdout, stderr) = run(&mut shell);
     assert_eq!(stdout, "3 0\n", "{stderr}");
     assert!(stderr.contains("no space left on device"), "{stderr}");

@@ -1,6 +1,7 @@
 //! Building a firmware: from a request to a firmware directory.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -167,8 +168,11 @@ fn collect(products: &[&Product], staging: &Staging) -> Result<Vec<record::File>
     let mut files = Vec::new();
     for product in products {
         let to = staging.path().join(&product.name);
-        fs::copy(&product.built, &to).map_err(|error| {
-            Error::io("copy", &product.built, &error).context("the build left no such file")
+        fs::copy(&product.built, &to).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                Error::build(format!("the build left no {}", product.built.display()))
+            }
+            _ => Error::copy(&product.built, &to, &error),
         })?;
         files.push(record::describe_file(&to, product.role, product.offset)?);
     }

@@ -159,7 +159,7 @@ impl Job<'_> {
             .get(self.report)?,
         };
         let to = self.workspace.tools()?.join("mpy-cross");
-        fs::copy(&program, &to).map_err(|error| Error::io("copy", &program, &error))?;
+        fs::copy(&program, &to).map_err(|error| Error::copy(&program, &to, &error))?;
         Ok(to)
     }
 

@@ -44,7 +44,7 @@ pub(super) fn get(pin: &Archive, name: &str, report: &dyn Report) -> Result<Path
         return Ok(path);
     }
     let all = directory()?;
-    fs::create_dir_all(&all).map_err(|error| Error::io("create", &all, &error))?;
+    cache::create(&all)?;
     let lock = all.join(format!(".{name}.lock"));
     let _lock = Lock::acquire(&lock, &format!("another run that gets {name}"), report)?;
     if let Some(path) = find(name)? {
@@ -67,7 +67,7 @@ pub(super) fn get(pin: &Archive, name: &str, report: &dyn Report) -> Result<Path
     let fresh = tempfile::Builder::new()
         .prefix(&format!(".{name}."))
         .tempdir_in(&all)
-        .map_err(|error| Error::io("create a directory in", &all, &error))?;
+        .map_err(|error| cache::fault("create a directory in", &all, &error))?;
     let tree = unpack_verified(&part, fresh.path())?;
     let path = all.join(name);
     fs::rename(&tree, &path).map_err(|error| Error::io("create", &path, &error))?;

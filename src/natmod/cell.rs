@@ -15,6 +15,7 @@ use super::store::{About, Finished};
 use super::toolchain::Toolchain;
 use super::tree::Tree;
 use super::{Arch, Header, Linker, MpyVersion, diagnosis, record};
+use crate::cache;
 use crate::error::{Error, Result};
 use crate::pins::{Hasher, Sha256Hash};
 use crate::upstream::make::{Make, makefile_word, reproducible_environment};
@@ -117,13 +118,13 @@ impl<'s> Site<'s> {
         };
         make_directory(&self.workspace.join("micropython"))?;
         make_directory(&self.workspace.join("logs"))?;
-        make_directory(&self.linker_cache())?;
+        cache::create(&self.linker_cache())?;
         for tree in trees {
             link(&tree.source.path, &self.workspace.join(Self::tree(tree)))?;
         }
         if let Some(externs) = &self.options.externs {
             let to = self.workspace.join("externs.ld");
-            fs::copy(externs, &to).map_err(|error| Error::io("copy", externs, &error))?;
+            fs::copy(externs, &to).map_err(|error| Error::copy(externs, &to, &error))?;
         }
         Ok(())
     }

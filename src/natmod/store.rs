@@ -53,7 +53,7 @@ pub(super) fn find(key: &str) -> Result<Option<Finished>> {
 /// When the cache cannot be written.
 pub(super) fn keep(key: &str, finished: &Finished) -> Result<()> {
     let cells = directory()?.join("cells");
-    let fail = |error: io::Error| Error::io("write to", &cells, &error);
+    let fail = |error: io::Error| cache::fault("write to", &cells, &error);
     fs::create_dir_all(&cells).map_err(fail)?;
     let fresh = tempfile::Builder::new().prefix(".new-").tempdir_in(&cells).map_err(fail)?;
     let about = serde_json::to_vec(&finished.about)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::nar::nar_hash;
-use crate::cache::Lock;
+use crate::cache::{self, Lock};
 use crate::error::{Error, Result};
 use crate::pins::Sha256Hash;
 use crate::report::Report;
@@ -40,14 +40,14 @@ impl Store {
             Ok(_) if nar_hash(&path)? == nar => Ok(Some(path)),
             Ok(_) => Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io("read", &path, &error)),
+            Err(error) => Err(cache::fault("read", &path, &error)),
         }
     }
 
     /// Waits until no other run is getting the tree of that name, and removes what a run that was
     /// killed left behind.
     pub(super) fn lock(&self, name: &str, report: &dyn Report) -> Result<Lock> {
-        fs::create_dir_all(&self.root).map_err(|error| Error::io("create", &self.root, &error))?;
+        cache::create(&self.root)?;
         let path = self.root.join(format!(".{name}.lock"));
         let lock = Lock::acquire(&path, &format!("another run that gets {name}"), report)?;
         if lock.is_held() {
@@ -61,7 +61,7 @@ impl Store {
         tempfile::Builder::new()
             .prefix(&temporary_prefix(name))
             .tempdir_in(&self.root)
-            .map_err(|error| Error::io("create a directory in", &self.root, &error))
+            .map_err(|error| cache::fault("create a directory in", &self.root, &error))
     }
 
     /// Puts a directory, whose hash has been compared, in its place.

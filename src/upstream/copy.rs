@@ -62,7 +62,7 @@ fn copy_file(from: &Path, to: &Path) -> Result<()> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, &error))?;
     }
-    fs::copy(from, to).map_err(|error| Error::io("copy", from, &error).context(to.display()))?;
+    fs::copy(from, to).map_err(|error| Error::copy(from, to, &error))?;
     let executable =
         fs::metadata(from).is_ok_and(|metadata| metadata.permissions().mode() & 0o100 != 0);
     let mode = if executable { 0o755 } else { 0o644 };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jobserver::Client;
 
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::process::{self, Outcome};
 
 /// Environment variables that reach the build. Makefiles take any variable of the environment as
@@ -228,8 +228,13 @@ pub(crate) fn failure(log: &Path, ended: &str) -> Error {
     let message = lines.ok().and_then(first_error);
     let message = message.unwrap_or_else(|| ended.to_owned());
     if message.to_lowercase().contains("no space left on device") {
-        return Error::input(format!("the disk is full: {message}"))
-            .hint("free some space, or choose a directory on another disk with --out");
+        let temporary = std::env::temp_dir();
+        let names_it = message.contains(&format!("{}/", temporary.display()));
+        let hint = match names_it || log.starts_with(&temporary) {
+            true => error::room_for(&temporary),
+            false => "free some space, or choose a directory on another disk with --out",
+        };
+        return Error::input(format!("the disk is full: {message}")).hint(hint);
     }
     Error::build(message)
 }

@@ -45,7 +45,7 @@ impl Build<'_> {
         if program.is_file() {
             return Ok(program);
         }
-        fs::create_dir_all(&directory).map_err(|error| Error::io("create", &directory, &error))?;
+        cache::create(&directory)?;
         let lock = directory.join(format!(".{key}.lock"));
         let _lock = Lock::acquire(&lock, "another run that builds mpy-cross", report)?;
         if program.is_file() {
@@ -55,9 +55,9 @@ impl Build<'_> {
         let built = self.make().map_err(|error| error.context("mpy-cross"))?;
 
         let fresh = tempfile::tempdir_in(&directory)
-            .map_err(|error| Error::io("create a directory in", &directory, &error))?;
-        fs::copy(&built, fresh.path().join("mpy-cross"))
-            .map_err(|error| Error::io("copy", &built, &error))?;
+            .map_err(|error| cache::fault("create a directory in", &directory, &error))?;
+        let copy = fresh.path().join("mpy-cross");
+        fs::copy(&built, &copy).map_err(|error| Error::copy(&built, &copy, &error))?;
         match fs::rename(fresh.path(), &cached) {
             Ok(()) => {
                 // The directory has moved: there is nothing left to remove at the old name.
