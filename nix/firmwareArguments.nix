@@ -43,7 +43,7 @@ let
   };
 
   # What only boards with ESP-IDF have.
-  onlyEsp32 = [ "partitionTable" "sdkconfig" "espIdf" "components" "componentsLock" "componentPins" "python" ];
+  onlyEsp32 = [ "partitionTable" "sdkconfig" "frozenLast" "espIdf" "components" "componentsLock" "componentPins" "python" ];
 
   # A directory that is a C module, or one with C modules in it, of those that can be looked at now.
   isCModule = fragment: place:
