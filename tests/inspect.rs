@@ -3,6 +3,8 @@
 
 mod common;
 mod inputs;
+#[path = "common/mpy_cross.rs"]
+mod mpy_cross;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,16 +42,8 @@ fn mpy_cross() -> Option<(PathBuf, PathBuf)> {
             if !common::require("make") || !common::require("gcc") || !common::require("python3") {
                 return None;
             }
-            let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("inspect-mpy-cross");
-            // The tree may be read-only, and make writes nowhere but here.
-            tool(
-                Command::new("make")
-                    .arg("-C")
-                    .arg(tree.join("mpy-cross"))
-                    .arg("-j2")
-                    .arg(format!("BUILD={}", build.display())),
-            );
-            Some((tree, build.join("mpy-cross")))
+            let program = mpy_cross::mpy_cross(&tree);
+            Some((tree, program))
         })
         .clone()
 }

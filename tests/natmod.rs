@@ -282,7 +282,7 @@ fn two_runs_at_once_do_not_disturb_each_other() {
 #[test]
 fn an_interrupted_run_leaves_nothing_behind() {
     let Some(tools) = Tools::find() else { return };
-    let makefile = "MOD = m\nSRC = m.c\nwait:\n\ttouch $(STARTED)\n\tsleep 1000\n\
+    let makefile = "MOD = m\nSRC = m.c\nwait:\n\ttouch '$(STARTED)'\n\tsleep 1000\n\
                     include $(MPY_DIR)/py/dynruntime.mk\n";
     let top = tempfile::tempdir().unwrap();
     fs::create_dir(top.path().join("module")).unwrap();

@@ -6,6 +6,8 @@ mod common;
 mod generated;
 #[path = "common/linking.rs"]
 mod linking;
+#[path = "common/mpy_cross.rs"]
+mod mpy_cross;
 #[path = "common/oracle.rs"]
 mod oracle;
 

@@ -4,6 +4,8 @@
 mod common;
 #[path = "common/linking.rs"]
 mod linking;
+#[path = "common/mpy_cross.rs"]
+mod mpy_cross;
 
 use std::fs;
 use std::path::Path;

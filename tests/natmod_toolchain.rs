@@ -71,7 +71,7 @@ impl World {
     fn build(&self, module: &Path, more: &[&str]) -> Output {
         let mut command = self.tools.natmod(module, &self.path("dist"));
         command.env("MICROPYTHON_BUILDER_PINS", self.path("pins"));
-        command.env("MICROPYTHON_BUILDER_CACHE", self.path("cache"));
+        command.env("MICROPYTHON_BUILDER_CACHE", self.path("the user's c\u{e4}che"));
         command.args(["--arch", "armv7m"]).args(more).output().unwrap()
     }
 }
@@ -90,7 +90,7 @@ fn a_pinned_toolchain_is_fetched_once_and_kept() {
     let module = module(&[("mymodule.c", &answering("", "n + 1"))]);
     let output = world.build(module.path(), &["--toolchain", "armv7m=pinned"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let made = world.path("cache/toolchains/made-up-1.0/bin/made-up-gcc");
+    let made = world.path("the user's c\u{e4}che/toolchains/made-up-1.0/bin/made-up-gcc");
     assert!(made.is_file());
     let first = fs::read(world.path("dist/mymodule-mpy6.3-armv7m.mpy")).unwrap();
     assert!(record(&world.path("dist"))["files"][0]["toolchain"].as_str().unwrap().contains("gcc"));
@@ -113,7 +113,7 @@ fn an_archive_that_differs_from_its_pin_is_not_kept() {
     let output = world.build(module.path(), &["--toolchain", "armv7m=pinned", "--fail-fast"]);
     assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
     assert!(stderr(&output).contains("differs from its pin"), "{}", stderr(&output));
-    let left: Vec<_> = fs::read_dir(world.path("cache/toolchains"))
+    let left: Vec<_> = fs::read_dir(world.path("the user's c\u{e4}che/toolchains"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| !name.ends_with(".lock"))

@@ -27,14 +27,14 @@ impl Machine {
         let directory = tempfile::tempdir().unwrap();
         let mut machine = Machine { directory, nar: Sha256Hash::from_bytes([0; 32]) };
         machine.publish("one");
-        let list =
-            format!("deb [trusted=yes] file:{} bookworm main\n", machine.at("debian").display());
+        let mirror = machine.at("debian").display().to_string().replace(' ', "%20");
+        let list = format!("deb [trusted=yes] file:{mirror} bookworm main\n");
         fs::write(machine.at("sources.list"), list).unwrap();
         let configuration = format!(
             "Dir::Etc::sourcelist \"{}\";\nDir::Etc::sourceparts \"/dev/null\";\n\
-             APT::Update::Pre-Invoke {{ \"touch {hook}\"; }};\n\
-             APT::Update::Post-Invoke {{ \"touch {hook}\"; }};\n\
-             APT::Update::Post-Invoke-Success {{ \"touch {hook}\"; }};\n",
+             APT::Update::Pre-Invoke {{ \"touch '{hook}'\"; }};\n\
+             APT::Update::Post-Invoke {{ \"touch '{hook}'\"; }};\n\
+             APT::Update::Post-Invoke-Success {{ \"touch '{hook}'\"; }};\n",
             machine.at("sources.list").display(),
             hook = machine.at("hook").display()
         );

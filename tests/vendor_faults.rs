@@ -307,7 +307,7 @@ fn a_full_disk_is_reported_and_the_next_run_completes() {
     let (directory, file, _) = place(&[&entry]);
     let full = directory.path().join("full");
     fs::create_dir(&full).unwrap();
-    let script = "\"$1\" vendor --lock \"$2\" --out \"$0/out\"; code=$?; mount -o remount,size=64m \"$0\" && \
+    let script = "\"$1\" vendor --lock \"$2\" --out \"$0/out\"; code=$?; mount -t tmpfs -o remount,size=64m none \"$0\" && \
                   \"$1\" vendor --lock \"$2\" --out \"$0/out\" >&2; echo $code $?";
     let Some(mut shell) = on_a_disk_of("4m", &full, script) else { return };
     shell.arg(env!("CARGO_BIN_EXE_micropython-builder")).arg(&file);

@@ -164,7 +164,7 @@ impl<'s> Site<'s> {
         let mut variables: Vec<OsString> = vec![
             format!("ARCH={}", cell.arch).into(),
             "BUILD=build".into(),
-            format!("CROSS={}", toolchain.prefix).into(),
+            assignment("CROSS", &cross(&toolchain.prefix)),
             format!("MPY_DIR={way_out}{}", Self::tree(cell.tree)).into(),
             format!("MPY_CROSS={way_out}{}", Self::mpy_cross(cell.tree.mpy_version)).into(),
             assignment("PYTHON", &makefile_word(self.python.as_os_str())),
@@ -223,6 +223,13 @@ impl<'s> Site<'s> {
 
 fn link(to: &Path, at: &Path) -> Result<()> {
     symlink(to, at).map_err(|error| Error::io("create", at, &error))
+}
+
+/// The value of `CROSS`, which recipes have before the names of programs and makefiles may look into: quoted only
+/// where a shell would not take it as it is.
+fn cross(prefix: &str) -> OsString {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte);
+    if prefix.bytes().all(is_plain) { prefix.into() } else { makefile_word(OsStr::new(prefix)) }
 }
 
 fn assignment(name: &str, value: &OsStr) -> OsString {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -9,6 +10,12 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use super::common;
+use super::mpy_cross::mpy_cross;
+
+/// What links in a module's directory to the tree, mpy-cross and this program are called.
+const TREE: &str = ".micropython";
+const MPY_CROSS: &str = ".mpy-cross";
+const PROGRAM: &str = ".micropython-builder";
 
 /// The architectures of MicroPython v1.25.
 pub const ARCHS: [&str; 9] =
@@ -43,11 +50,8 @@ pub fn tools() -> Option<Tools> {
         if !common::require("make") || !common::require("gcc") {
             return None;
         }
-        let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("linking-mpy-cross");
-        let mut make = Command::new("make");
-        make.arg("-C").arg(tree.join("mpy-cross")).arg("-j2");
-        run(make.arg(format!("BUILD={}", build.display())));
-        Some(Tools { tree, mpy_cross: build.join("mpy-cross"), python })
+        let mpy_cross = mpy_cross(&tree);
+        Some(Tools { tree, mpy_cross, python })
     };
     TOOLS.get_or_init(find).clone()
 }
@@ -68,10 +72,9 @@ pub fn run(command: &mut Command) -> String {
 
 /// This program as `py/dynruntime.mk` is to call it.
 pub fn drop_in() -> [String; 2] {
-    let program = env!("CARGO_BIN_EXE_micropython-builder");
     [
-        format!("MPY_LD={program} natmod-link --micropython $(MPY_DIR)"),
-        format!("MPY_TOOL={program} natmod-link"),
+        format!("MPY_LD=./{PROGRAM} natmod-link --micropython $(MPY_DIR)"),
+        format!("MPY_TOOL=./{PROGRAM} natmod-link"),
     ]
 }
 
@@ -81,7 +84,9 @@ fn place() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mpy_ld_cache");
     fs::create_dir_all(&cache).unwrap();
-    std::os::unix::fs::symlink(cache, directory.path().join(".mpy_ld_cache")).unwrap();
+    symlink(cache, directory.path().join(".mpy_ld_cache")).unwrap();
+    let program = env!("CARGO_BIN_EXE_micropython-builder");
+    symlink(program, directory.path().join(PROGRAM)).unwrap();
     directory
 }
 
@@ -145,11 +150,17 @@ impl Module {
         linker: &[String],
         target: Option<&str>,
     ) -> Result<String, String> {
+        // Under names that makefiles can use, whatever the paths are.
+        for (name, path) in [(TREE, &tools.tree), (MPY_CROSS, &tools.mpy_cross)] {
+            let link = self.path().join(name);
+            if !link.is_symlink() {
+                symlink(path, link).unwrap();
+            }
+        }
         let mut make = Command::new("make");
         make.current_dir(self.path()).args(linker).args(&self.variables).args(target);
-        make.arg(format!("MPY_DIR={}", tools.tree.display()));
-        make.arg(format!("MPY_CROSS={}", tools.mpy_cross.display()));
-        make.arg(format!("PYTHON={}", tools.python.display()));
+        make.arg(format!("MPY_DIR={TREE}")).arg(format!("MPY_CROSS=./{MPY_CROSS}"));
+        make.arg(format!("PYTHON='{}'", tools.python.display()));
         // Upstream takes library members in the order of Python's hashes.
         make.env("PYTHONHASHSEED", "0").env_remove("MICROPYTHON");
         try_run(make.arg(format!("ARCH={arch}")).arg("BUILD=build"))

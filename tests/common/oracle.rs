@@ -35,6 +35,8 @@ pub fn ask(python: &Path, script: &str, question: &Value) -> Value {
     let mut child = Command::new(python)
         .args(["-W", "ignore", "-c", script])
         .env("IDF_TARGET", "esp32s3")
+        // The manager would write into the user's home directory.
+        .env("IDF_COMPONENT_CACHE_PATH", concat!(env!("CARGO_TARGET_TMPDIR"), "/component-manager"))
         .env("IDF_VERSION", "5.5.1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")

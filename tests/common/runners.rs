@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -62,13 +63,22 @@ fn xtensa_port(tree: &Path, abi: &str) -> PathBuf {
     fs::create_dir_all(&build).unwrap();
     let lock = File::create(build.with_extension("lock")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
+    // Beside links under names that makefiles can use, whatever the paths are.
+    let port = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/xtensa/port");
+    let libgcc = made.join(abi).join("libgcc.a");
+    succeeds(Command::new("cp").args(["-r", "--update"]).args([&port, &build]));
+    for (name, path) in [("tree", tree), ("libgcc.a", &libgcc)] {
+        let link = build.join(name);
+        if fs::read_link(&link).ok().as_deref() != Some(path) {
+            let _ = fs::remove_file(&link);
+            symlink(path, link).unwrap();
+        }
+    }
     let mut make = Command::new("make");
-    make.arg("-C").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/xtensa/port"));
-    make.arg("-j2").arg(format!("MICROPYTHON={}", tree.display()));
-    make.arg(format!("BUILD={}", build.display())).arg(format!("ABI={abi}"));
-    make.arg(format!("LIBGCC={}", made.join(abi).join("libgcc.a").display()));
+    make.current_dir(&build).args(["-j2", "-C", "port", "MICROPYTHON=../tree", "BUILD=../build"]);
+    make.arg(format!("ABI={abi}")).arg("LIBGCC=../libgcc.a");
     succeeds(make.env("PATH", path_with_xtensawin().unwrap()).env("PYTHONDONTWRITEBYTECODE", "1"));
-    build.join("micropython")
+    build.join("build/micropython")
 }
 
 /// The command that runs a script from standard input, for a program of this machine.
