@@ -122,8 +122,9 @@ fn main() {
     );
     let section = Section("Flashing");
     section.about(
-        "Bytes that go over the line to a simulated ESP32-C3 which has what the step before flashed: the line is \
-         what a board waits for. What differs is found by asking for the MD5 of ever smaller ranges, down to \
+        "Bytes that go over the line, which is what a board waits for, to a simulated ESP32-C3 that has what the \
+         step before flashed. The firmware is made up, of MicroPython's size; the module that changes has 2000 \
+         bytes. What differs is found by asking for the MD5 of ever smaller ranges, down to \
          sectors of 4 KiB. Where a change moves what lies behind it, little agrees and most is sent; to send less \
          then, a board would have to copy what it has, which its loaders cannot do.",
     );
