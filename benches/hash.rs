@@ -2,14 +2,18 @@
 //!
 //! `MPB_MICROPYTHON` names the tree; without it one of like shape is made. Both are timed as child
 //! processes, as they are used.
-#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+
+#[allow(dead_code)]
+mod figures;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use figures::{Figure, Section, pairs, seconds};
 use micropython_builder::source::nar_hash;
 use tempfile::TempDir;
 
@@ -46,21 +50,40 @@ fn tree() -> (Option<TempDir>, PathBuf) {
     (Some(directory), path)
 }
 
-/// The median of pairs: both see the same cache and the same neighbours on the machine.
-fn ratio(tree: &Path) -> f64 {
-    let time = |command: &mut Command| {
-        let start = Instant::now();
-        run(command);
-        start.elapsed().as_secs_f64()
+fn compare(tree: &Path) {
+    let section = Section("The NAR hash");
+    section.about(
+        "MicroPython's tree, whose files are in the page cache. A NAR has one SHA-256, which cannot be shared by \
+         processors; `openssl` on the same bytes in one file shows what that alone takes. The rest is opening and \
+         reading thousands of files, and could be hidden by reading ahead on a second thread.",
+    );
+    if !nix(tree).status().is_ok_and(|status| status.success()) {
+        return section.missing("nix is not installed");
+    }
+    let timed = pairs(31, || seconds(|| run(&mut ours(tree))), || seconds(|| run(&mut nix(tree))));
+    let figure = Figure {
+        what: "MicroPython's tree",
+        ours: "`micropython-builder hash TREE`",
+        peer: "`nix hash path TREE`",
+        unit: "s",
     };
-    let mut ratios: Vec<f64> =
-        (0..31).map(|_| time(&mut ours(tree)) / time(&mut nix(tree))).collect();
-    ratios.sort_by(f64::total_cmp);
-    ratios[ratios.len() / 2]
+    section.figure(&figure, &timed);
+
+    let archive = tempfile::NamedTempFile::new().unwrap();
+    run(Command::new("nix-store").arg("--dump").arg(tree).stdout(archive.reopen().unwrap()));
+    let mut bound = Command::new("openssl");
+    bound.args(["dgst", "-sha256"]).arg(archive.path()).stdout(Stdio::null());
+    let timed = pairs(31, || seconds(|| run(&mut ours(tree))), || seconds(|| run(&mut bound)));
+    let (what, peer) = ("the same, as one file for the peer", "`openssl dgst -sha256 NAR`");
+    section.figure(&Figure { what, peer, ..figure }, &timed);
 }
 
 fn hash(criterion: &mut Criterion) {
     let (_keep, tree) = tree();
+    compare(&tree);
+    if figures::only() {
+        return;
+    }
     let mut group = criterion.benchmark_group("hash");
     group.sample_size(30).measurement_time(Duration::from_secs(6));
     group.bench_function("library", |bench| bench.iter(|| nar_hash(&tree).unwrap()));
@@ -75,9 +98,6 @@ fn hash(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("command", "nix"), &tree, |bench, tree| {
             bench.iter(|| run(&mut nix(tree)));
         });
-        eprintln!("micropython-builder takes {:.2} of the time of nix hash path", ratio(&tree));
-    } else {
-        eprintln!("skipped: nix is not installed");
     }
     group.finish();
 }

@@ -6,12 +6,15 @@
 //! are timed as child processes, as a makefile runs them.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+#[allow(dead_code)]
+mod figures;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use figures::{Figure, Section, pairs};
 use tempfile::TempDir;
 
 /// One of upstream's cached archives is worth more than the rest of a link.
@@ -91,34 +94,24 @@ impl Example {
 }
 
 fn seconds(job: &mut [Command]) -> f64 {
-    let start = Instant::now();
-    for command in job {
-        assert!(command.status().unwrap().success());
-    }
-    start.elapsed().as_secs_f64()
-}
-
-/// The times of upstream and of this linker, in seconds: those of the pair with the median ratio. Both see
-/// the same cache and the same neighbours on the machine.
-fn ratio(
-    rounds: usize,
-    mut theirs: impl FnMut() -> f64,
-    mut ours: impl FnMut() -> f64,
-) -> (f64, f64) {
-    let mut pairs: Vec<(f64, f64)> = (0..rounds).map(|_| (theirs(), ours())).collect();
-    pairs.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
-    pairs[pairs.len() / 2]
-}
-
-fn report(what: &str, (theirs, ours): (f64, f64)) {
-    let times = theirs / ours;
-    println!("{what}: {:.1} ms, upstream {:.0} ms, {times:.0} times", ours * 1e3, theirs * 1e3);
+    figures::seconds(|| {
+        for command in job {
+            assert!(command.status().unwrap().success());
+        }
+    })
 }
 
 fn link(criterion: &mut Criterion) {
+    let section = Section("Linking native modules");
+    section.about(
+        "Upstream's linker is a Python program: for a small module most of its time is Python's start, for one \
+         with a runtime it is the C library, which it reads whole and keeps in a cache for its next run. Here a \
+         library's index says which members to read. What is left is two processes and the release's headers, \
+         which are read each time; linking and merging in one process would save some of that, but upstream's \
+         makefile calls for two.",
+    );
     let Some(world) = World::new() else {
-        println!("MPB_MICROPYTHON and MPB_PYTHON are not set: nothing to compare");
-        return;
+        return section.missing("MPB_MICROPYTHON and MPB_PYTHON name no tree and no Python");
     };
     let python = world.python.to_str().unwrap().to_owned();
     let tool = |name: &str| world.tree.join("tools").join(name).to_str().unwrap().to_owned();
@@ -131,10 +124,14 @@ fn link(criterion: &mut Criterion) {
     let re = world.example("re", "x64", &[]);
     let mut their_job = re.job(&theirs.0, &theirs.1, "theirs.mpy");
     let mut our_job = re.job(&ours, &ours[..2], "ours.mpy");
-    report(
-        "re for x64, linked and merged",
-        ratio(21, || seconds(&mut their_job), || seconds(&mut our_job)),
-    );
+    let figure = |what| Figure {
+        what,
+        ours: "`micropython-builder natmod-link …`",
+        peer: "`mpy_ld.py …`, then `mpy-tool.py --merge …`",
+        unit: "s",
+    };
+    let timed = pairs(15, || seconds(&mut our_job), || seconds(&mut their_job));
+    section.figure(&figure("`re` for x64"), &timed);
 
     let variables = ["LINK_RUNTIME=1", "MICROPY_FLOAT_IMPL=float"];
     let features2 = world.example("features2", "armv7m", &variables);
@@ -144,10 +141,11 @@ fn link(criterion: &mut Criterion) {
         let _ = fs::remove_dir_all(features2.directory.join(CACHE));
         seconds(&mut their_job)
     };
-    report(
-        "features2 for armv7m with its runtime, cold",
-        ratio(5, cold, || seconds(&mut our_cold)),
-    );
+    let what = "`features2` for armv7m with its runtime, nothing in a cache";
+    section.figure(&figure(what), &pairs(3, || seconds(&mut our_cold), cold));
+    if figures::only() {
+        return;
+    }
 
     let mut group = criterion.benchmark_group("link");
     group.bench_function("re x64", |bencher| bencher.iter(|| seconds(&mut our_job)));

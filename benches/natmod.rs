@@ -1,17 +1,20 @@
-//! The matrix of native modules beside plain makes: one after the other, and four at once with a quarter of
-//! the processors each, as the established GitHub Action runs them, in copies of the module's directory.
+//! The matrix of native modules beside plain makes: four at once with a quarter of the processors each, as the
+//! established GitHub Action runs them, in copies of the module's directory.
 //!
 //! `MPB_MICROPYTHON` names the tree, `MPB_PYTHON` the Python with pyelftools and ar. Timed are the
 //! architectures for which this machine's compilers and MicroPython's own linker build all of the examples.
 //! All commands are child processes, timed in turn. An argument names what to time: `-- "one module"`.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+
+#[allow(dead_code)]
+mod figures;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::time::Instant;
 
+use figures::{Figure, Section, seconds};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -27,9 +30,9 @@ const EXAMPLES: [&str; 9] = [
     "re",
 ];
 
-/// What is timed how often; the median counts. All examples take long enough to differ little.
+/// What is timed how often.
 const CASES: [(&str, &[&str], usize); 2] =
-    [("one module (re)", &["re"], 5), ("all examples", &EXAMPLES, 1)];
+    [("one module (re)", &["re"], 3), ("nine examples", &EXAMPLES, 1)];
 
 struct Bench {
     tree: PathBuf,
@@ -119,56 +122,48 @@ impl Bench {
         assert!(command.status().unwrap().success(), "{command:?}");
     }
 
-    fn compare(&self, what: &str, modules: &[&str], rounds: usize) {
+    fn compare(&self, section: &Section, what: &str, modules: &[&str], rounds: usize) {
         let processors = std::thread::available_parallelism().map_or(1, |number| number.get());
         let quarter = (processors / 4).max(1);
-        let mut times: [Vec<f64>; 5] = Default::default();
+        let (mut first, mut again, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             let _ = std::fs::remove_dir_all(self.work.path().join("cache"));
-            let runs: [&dyn Fn(); 5] = [
-                &|| self.ours(modules, &[]),
-                &|| self.ours(modules, &["--rebuild"]),
-                &|| self.ours(modules, &[]),
-                &|| self.makes(modules, 1, processors),
-                &|| self.makes(modules, 4, quarter),
-            ];
-            for (run, times) in runs.into_iter().zip(&mut times) {
-                let start = Instant::now();
-                run();
-                times.push(start.elapsed().as_secs_f64());
+            let ours = |more: &[&str]| seconds(|| self.ours(modules, more));
+            let times = [ours(&[]), ours(&["--rebuild"]), ours(&[])];
+            let peer = seconds(|| self.makes(modules, 4, quarter));
+            for (pairs, time) in [&mut first, &mut again, &mut unchanged].into_iter().zip(times) {
+                pairs.push((time, peer));
             }
         }
-        let medians = times.map(|mut times| {
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        });
-        let peer = medians[4];
-        println!(
-            "\n{what}, {} architectures, {processors} processors, median of {rounds}:",
-            self.archs.len()
-        );
-        let names = [
-            "ours, for the first time",
-            "ours, built again",
-            "ours, nothing changed",
-            "one make after another",
-            "four makes at once",
-        ];
-        for (name, median) in names.into_iter().zip(medians) {
-            println!("  {name:<24}  {median:7.2} s  {:5.2} of four makes at once", median / peer);
+        let peer = format!("`make -j{quarter} ARCH=…`, four of them at once");
+        for (name, pairs) in
+            [("for the first time", first), ("built again", again), ("nothing changed", unchanged)]
+        {
+            let what = format!("{what}, {} architectures, {name}", self.archs.len());
+            let ours = match name {
+                "built again" => "`micropython-builder natmod --rebuild …`",
+                _ => "`micropython-builder natmod …`",
+            };
+            section.figure(&Figure { what: &what, ours, peer: &peer, unit: "s" }, &pairs);
         }
     }
 }
 
 fn main() {
+    let section = Section("Native modules");
+    section.about(
+        "The peer's architectures are those for which MicroPython's own linker builds all of these modules here. \
+         What takes our time is one make, its shells and the compiler for each cell; linking takes milliseconds, \
+         where each of the peer's links starts Python twice. It would be faster without make, but its makefile is \
+         what says how a module is built.",
+    );
     let Some(bench) = Bench::find() else {
-        eprintln!("skipped: MPB_MICROPYTHON and MPB_PYTHON are not set");
-        return;
+        return section.missing("MPB_MICROPYTHON and MPB_PYTHON name no tree and no Python");
     };
     let asked = std::env::args().nth(1).filter(|argument| !argument.starts_with('-'));
     for (what, modules, rounds) in CASES {
         if asked.as_ref().is_none_or(|asked| what.contains(asked.as_str())) {
-            bench.compare(what, modules, rounds);
+            bench.compare(&section, what, modules, rounds);
         }
     }
 }
