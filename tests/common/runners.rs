@@ -71,6 +71,8 @@ fn xtensa_port(tree: &Path, abi: &str) -> PathBuf {
         let link = build.join(name);
         if fs::read_link(&link).ok().as_deref() != Some(path) {
             let _ = fs::remove_file(&link);
+            // What was built from another one may be newer than this one.
+            let _ = fs::remove_dir_all(build.join("build"));
             symlink(path, link).unwrap();
         }
     }
