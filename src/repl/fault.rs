@@ -10,6 +10,9 @@ const KEPT: usize = 4 << 10;
 /// How many lines of them are shown.
 const SHOWN: usize = 10;
 
+/// What ends the first line of a fault handler's report.
+const CRASH: &str = " exception caught:";
+
 /// Why a conversation with a target failed. Python that raises is no fault: see
 /// [`Outcome`](super::Outcome).
 #[derive(Debug)]
@@ -78,7 +81,8 @@ impl Tail {
         &self.bytes
     }
 
-    /// The last lines, ready to follow a message: `; WHAT was:` and the lines, indented.
+    /// The last lines, or the first of a fault handler's report, ready to follow a message: `; WHAT was:` and
+    /// the lines, indented.
     pub(crate) fn show(&self, what: &str) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
@@ -87,19 +91,32 @@ impl Tail {
         if lines.is_empty() {
             return "; it said nothing".to_owned();
         }
-        let last = lines.get(lines.len().saturating_sub(SHOWN)..).unwrap_or_default();
-        let shown: String = last.iter().map(|line| format!("\n    {}", printable(line))).collect();
+        let first = match lines.iter().rposition(|line| line.ends_with(CRASH)) {
+            Some(first) if self.is_crash() => first,
+            _ => lines.len().saturating_sub(SHOWN),
+        };
+        let last = lines.iter().skip(first).take(SHOWN);
+        let shown: String = last.map(|line| format!("\n    {}", printable(line))).collect();
         format!("; {what}:{shown}")
     }
 
     /// Whether the last of it is the report of a fault handler that stops without ending the
-    /// emulator: `ports/qemu/mcu/arm/errorhandler.c` names the exception, prints the registers and
-    /// loops for ever.
+    /// emulator: `ports/qemu/mcu/arm/errorhandler.c` names the exception, prints the registers, from
+    /// v1.27 on those for debugging too, and loops for ever.
     pub(super) fn is_crash(&self) -> bool {
         let text = String::from_utf8_lossy(&self.bytes);
-        let Some((_, report)) = text.rsplit_once(" exception caught:") else { return false };
-        report.trim_end().lines().next_back().is_some_and(|line| line.starts_with("xPSR: "))
+        let Some((_, report)) = text.rsplit_once(CRASH) else { return false };
+        let Some((_, after)) = report.split_once("\nxPSR: ") else { return false };
+        after.lines().skip(1).map(str::trim_end).all(is_of_report)
     }
+}
+
+/// Whether a line may follow the registers in a fault handler's report: empty, a heading, or
+/// `NAME: VALUE …` with a register's name, maybe of a bit in it.
+fn is_of_report(line: &str) -> bool {
+    let name = line.split_once(':').map_or(line, |(name, _)| name);
+    let of_name = |c: char| c.is_ascii_uppercase() || c == '.';
+    line == "Debug registers:" || name.chars().all(of_name)
 }
 
 /// A line without what would move the cursor or colour the terminal.
@@ -135,6 +152,14 @@ mod tests {
         assert!(!tail.is_crash());
         tail.push(b"xPSR: 61000003\r\n");
         assert!(tail.is_crash());
+        tail.push(b"\r\nDebug registers:\r\nCFSR: 00000400 HFSR: 40000000 DFSR: 00000000\r\n");
+        for _ in 0..SHOWN {
+            tail.push(b"CFSR.IACCVIOL:    0 CFSR.DACCVIOL:   0\r\n");
+        }
+        assert!(tail.is_crash());
+        let shown = tail.show("the last was");
+        assert_eq!(shown.lines().count(), 1 + SHOWN);
+        assert!(shown.starts_with("; the last was:\n    HardFault exception caught:\n"), "{shown}");
         tail.push(b"but it went on\r\n");
         assert!(!tail.is_crash());
     }
