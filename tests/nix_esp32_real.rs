@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[allow(dead_code)]
+#[path = "../benches/figures/mod.rs"]
+mod figures;
 #[path = "common/nix.rs"]
 mod nix;
 
@@ -11,6 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use figures::{Figure, Section};
 use nix::{Nix, ran, suite, system};
 
 /// The flake that `nix/testing/esp32` writes; none when the environment names no ESP-IDF.
@@ -71,7 +75,13 @@ fn one_frozen_module_more_costs_little_and_gives_what_a_whole_build_gives() {
     Nix::Current.nix(["store", "delete", "--ignore-liveness"].into_iter().chain(outputs));
     let all = timed(&[fixed.as_slice(), &[&whole]].concat());
 
-    eprintln!("ran: {delta:.1} CPU seconds for one module more, {all:.1} for everything");
+    let figure = Figure {
+        what: "one frozen module more, in Nix's sandbox",
+        ours: "`nix build`, which begins with the saved stock build",
+        peer: "`nix build` of all as one derivation",
+        unit: "CPU s",
+    };
+    Section("Building for an ESP32").figure(&figure, &[(delta, all)]);
     assert!(delta <= 0.15 * all, "{delta} CPU seconds of {all}");
     let (found, expected) = (files(out), files(&Nix::Current.build(&whole, &[])[0]));
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
