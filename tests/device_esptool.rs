@@ -187,7 +187,7 @@ fn esptool_resets_it_by_the_modem_lines() {
         assert_eq!(device.stats().running, "application");
         let write = || {
             let mut command = esptool.command(&device);
-            command.env("LD_PRELOAD", library).args(["--before", before, "--after", "hard-reset"]);
+            command.envs(library).args(["--before", before, "--after", "hard-reset"]);
             succeeds(&command.args(["write-flash", "0", &file]).output().unwrap())
         };
         let text = write();
@@ -199,7 +199,7 @@ fn esptool_resets_it_by_the_modem_lines() {
     });
     let device = Device::new(Chip::Esp32).wiring(Wiring::Nowhere).running_application().start();
     let mut command = esptool.command(&device);
-    command.env("LD_PRELOAD", library).args(["--connect-attempts", "1", "chip-id"]);
+    command.envs(library).args(["--connect-attempts", "1", "chip-id"]);
     fails(&command.output().unwrap(), "Failed to connect");
 }
 

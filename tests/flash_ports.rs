@@ -69,7 +69,7 @@ fn plugged(bus: &Bus, socket: u8, identity: Identity) -> Plugged {
 
 fn on(bus: &Bus, command: &mut Command) -> Output {
     bus.show(command);
-    command.env("LD_PRELOAD", preload().unwrap()).output().unwrap()
+    command.envs(preload().unwrap()).output().unwrap()
 }
 
 /// `flash` without `--port`.
@@ -164,7 +164,7 @@ fn a_person_chooses_among_several_boards() {
         let mut outer = Command::new("setsid");
         outer.args(["--ctty", "--wait"]).arg(inner.get_program()).args(inner.get_args());
         bus.show(&mut outer);
-        Session::start(outer.env("LD_PRELOAD", preload().unwrap()))
+        Session::start(outer.envs(preload().unwrap()))
     };
     let asked = "which one? Its number, or nothing to leave it";
     let mut session = start(&[]);

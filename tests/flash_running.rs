@@ -11,13 +11,13 @@ mod flashing;
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::missing;
 use device::chip::{CHIPS, Chip};
-use device::lines::{Wiring, preload};
+use device::lines::{Preloaded, Wiring, preload};
 use device::{Device, Setup};
 use flashing::{FLASH, Firmware, command, fails};
 use micropython_builder::flash::deploy::deploy;
@@ -35,7 +35,7 @@ fn emulator(directory: &Path) -> Command {
 }
 
 /// A board whose reset lines work, with a real MicroPython on it once it is flashed.
-fn board(chip: Chip, wiring: Wiring) -> Option<(Setup, PathBuf)> {
+fn board(chip: Chip, wiring: Wiring) -> Option<(Setup, Preloaded)> {
     let directory = firmware::firmware("VIRT_RV32")?;
     let library = preload().or_else(|| {
         missing("a C compiler for the modem lines of the simulated device");
@@ -46,11 +46,11 @@ fn board(chip: Chip, wiring: Wiring) -> Option<(Setup, PathBuf)> {
         .wiring(wiring)
         .running_application()
         .boots(Box::new(move |_| emulator(&directory)));
-    Some((device, library.to_owned()))
+    Some((device, library))
 }
 
-fn go(firmware: &Path, device: &Device, library: &Path, more: &[&str]) -> std::process::Output {
-    command(firmware, &[device.port()], more).env("LD_PRELOAD", library).output().unwrap()
+fn go(firmware: &Path, device: &Device, library: Preloaded, more: &[&str]) -> std::process::Output {
+    command(firmware, &[device.port()], more).envs(library).output().unwrap()
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_smoke_test_decides_the_exit_code() {
         fs::write(&script, text).unwrap();
         let more: Vec<&str> =
             ["--smoke", script.to_str().unwrap()].iter().chain(more).copied().collect();
-        go(firmware.path(), &device, &library, &more)
+        go(firmware.path(), &device, library, &more)
     };
     let good = smoke("import frozen_hello\nprint('sum', sum(range(10)))\n", &[]);
     assert!(good.status.success(), "{good:?}");
@@ -138,7 +138,7 @@ fn a_board_whose_usb_comes_up_anew_is_followed() {
     let script = firmware.file("smoke.py");
     fs::write(&script, "print('it answers')\n").unwrap();
     let more = ["--before", "usb-reset", "--smoke", script.to_str().unwrap()];
-    let output = go(firmware.path(), &device, &library, &more);
+    let output = go(firmware.path(), &device, library, &more);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("it answers\n"), "{output:?}");
 }
@@ -261,7 +261,7 @@ print(binascii.hexlify(hashlib.sha256(memory.files['lib/data.bin']).digest()).de
 ";
     fs::write(&script, ask).unwrap();
     let more = ["--deploy", files.path().to_str().unwrap(), "--smoke", script.to_str().unwrap()];
-    let output = go(firmware.path(), &device, &library, &more);
+    let output = go(firmware.path(), &device, library, &more);
     let (stdout, stderr) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stderr}");
@@ -272,7 +272,7 @@ print(binascii.hexlify(hashlib.sha256(memory.files['lib/data.bin']).digest()).de
     assert!(firmware.is_in(&device.flash()));
 
     // A reset takes the files of this board with it, so all of them come again.
-    let json = go(firmware.path(), &device, &library, &[&more[..2], &["--json"]].concat());
+    let json = go(firmware.path(), &device, library, &[&more[..2], &["--json"]].concat());
     let board = flashing::done(&json);
     assert_eq!(board["up_to_date"], true);
     assert_eq!(board["deployed"]["written"], serde_json::json!(["/lib/data.bin", "/main.py"]));
@@ -286,7 +286,7 @@ fn a_board_that_cannot_keep_files_says_so() {
     fs::write(files.path().join("main.py"), "print('main')\n").unwrap();
     let device = setup.start();
     let output =
-        go(firmware.path(), &device, &library, &["--deploy", files.path().to_str().unwrap()]);
+        go(firmware.path(), &device, library, &["--deploy", files.path().to_str().unwrap()]);
     fails(&output, 6, &["the board cannot keep the files"]);
 }
 
@@ -296,7 +296,7 @@ fn the_monitor_passes_keys_and_output_until_it_is_left() {
     let firmware = Firmware::new(Chip::Esp32c3);
     let device = setup.start();
     let mut run = command(firmware.path(), &[device.port()], &["--monitor"])
-        .env("LD_PRELOAD", &library)
+        .envs(library)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -347,7 +347,7 @@ fn crashes_are_explained_with_the_elf_file() {
         .boots_saying(report)
         .start();
     let mut run = command(firmware.path(), &[device.port()], &["--monitor"])
-        .env("LD_PRELOAD", library)
+        .envs(library)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

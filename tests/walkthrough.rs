@@ -24,7 +24,7 @@ use std::process::Command;
 
 use common::{missing, require};
 use device::chip::Chip;
-use device::lines::{Wiring, preload};
+use device::lines::{Preloaded, Wiring, preload};
 use device::{Device, Setup};
 use firmware::firmware;
 use flashing::{Firmware, Header, noise};
@@ -77,7 +77,7 @@ fn what_is_not_run_says_why() {
 
 /// A board on the desk: an ESP32-C3 that runs MicroPython after a reset, and, as long as nobody resets it, the
 /// firmware of an emulated board.
-fn esp32c3(board: &'static str) -> Option<(Setup, PathBuf)> {
+fn esp32c3(board: &'static str) -> Option<(Setup, Preloaded)> {
     let directory = firmware(board)?;
     let Some(library) = preload() else {
         missing("a C compiler for the modem lines of the simulated device");
@@ -88,7 +88,7 @@ fn esp32c3(board: &'static str) -> Option<(Setup, PathBuf)> {
         .revision(0, 4)
         .running_application()
         .boots(Box::new(move |_| emulator(&directory)));
-    Some((setup, library.to_owned()))
+    Some((setup, library))
 }
 
 /// An emulator whose standard input and output are the UART.
@@ -145,7 +145,9 @@ fn flash() {
     let Some((setup, library)) = esp32c3("VIRT_RV32") else { return };
     esp_firmware(&place.clone().join("out"));
     place.plug_in("/dev/ttyACM0", setup);
-    place.environment("LD_PRELOAD", library);
+    for (name, value) in library {
+        place.environment(name, value);
+    }
     place.walk("docs/flash.md");
 }
 
@@ -174,7 +176,9 @@ fn inspect() {
     fs::create_dir(place.clone().join("firmware")).unwrap();
     symlink(emulated, place.clone().join("firmware/VIRT_RV32")).unwrap();
     place.plug_in("/dev/ttyACM0", setup);
-    place.environment("LD_PRELOAD", library);
+    for (name, value) in library {
+        place.environment(name, value);
+    }
     place.type_before("micropython-builder image assemble build-ESP32_GENERIC_C3 -o firmware.bin");
     place.type_before("micropython-builder natmod examples/natmod --arch armv7m");
     place.walk("docs/inspect.md");
@@ -240,6 +244,8 @@ fn readme() {
     // A pseudo-terminal has no USB ids to be found by.
     place.instead("flash out-esp32c3", "flash out-esp32c3 --port /dev/ttyACM0");
     place.plug_in("/dev/ttyACM0", setup);
-    place.environment("LD_PRELOAD", library);
+    for (name, value) in library {
+        place.environment(name, value);
+    }
     place.walk("README.md");
 }

@@ -2,6 +2,7 @@
 //!
 //! A pseudo-terminal has none. `lines.c`, preloaded into the host program, sends them over a socket.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::linux::net::SocketAddrExt;
@@ -181,8 +182,13 @@ pub fn hang_up(terminal: &Path) {
     drop(UnixStream::connect_addr(&address(terminal)));
 }
 
-/// The library to preload into a host program, or none where it cannot be compiled.
-pub fn preload() -> Option<&'static Path> {
+/// The variables that preload the library into a host program. Its name and its place are apart: a path that has spaces
+/// would be taken for several.
+pub type Preloaded = [(&'static str, &'static OsStr); 2];
+
+/// Preloads the library into a host program; none where it cannot be compiled.
+pub fn preload() -> Option<Preloaded> {
+    const NAME: &str = "modem-lines.so";
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
     BUILT
         .get_or_init(|| {
@@ -191,15 +197,17 @@ pub fn preload() -> Option<&'static Path> {
             }
             let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/device");
             let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-            let library = directory.join("modem-lines.so");
             // Test programs run side by side: each exchanges it for its own, which is the same.
             let own = directory.join(format!("modem-lines-{}.so", std::process::id()));
             let mut compile = Command::new("gcc");
             compile.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&own);
             compile.args([sources.join("lines.c"), sources.join("usb.c")]);
             assert!(compile.status().unwrap().success(), "lines.c or usb.c does not compile");
-            fs::rename(own, &library).unwrap();
-            Some(library)
+            fs::rename(own, directory.join(NAME)).unwrap();
+            Some(directory.to_owned())
         })
         .as_deref()
+        .map(|directory| {
+            [("LD_PRELOAD", NAME.as_ref()), ("LD_LIBRARY_PATH", directory.as_os_str())]
+        })
 }

@@ -22,7 +22,7 @@ pub mod slip;
 pub mod usb;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -298,7 +298,7 @@ const _: [Wiring; 3] = [Wiring::Board, Wiring::UsbJtag, Wiring::MicroPythonUsb];
 const _: fn(Setup, Plugged) -> Setup = Setup::on_usb;
 const _: fn() -> usb::Bus = usb::Bus::new;
 const _: fn(&usb::Bus, &mut std::process::Command) = usb::Bus::show;
-const _: fn() -> Option<&'static Path> = lines::preload;
+const _: fn() -> Option<lines::Preloaded> = lines::preload;
 const _: fn(&Device, usize, &[u8]) = Device::write_flash;
 const _: fn(&Device) -> Vec<u8> = Device::flash;
 const _: fn(&Device) -> Stats = Device::stats;
