@@ -31,12 +31,15 @@ const IMPORTED: [&str; 5] = ["features0", "features1", "features2", "features3",
 /// Modules for processors without an FPU are built without floats, unless they ask for them.
 const FLOATS: [&str; 2] = ["--make-arg", "MICROPY_FLOAT_IMPL=float"];
 
+/// Those of RISC-V, of which a tree may know only one.
+const RISC_V: &str = "rv32imc,rv64imc";
+
 /// What architectures need besides: those whose compilers have no instructions for some of what C can do,
 /// their runtime or, for the ESP8266, its ROM.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("x64,x86,armv7emsp,armv7emdp", &[]),
-    ("armv6m,armv7m,xtensawin,rv32imc", &["--link-runtime", FLOATS[0], FLOATS[1]]),
-    ("rv64imc", &["--link-runtime", FLOATS[0], FLOATS[1]]),
+    ("armv6m,armv7m,xtensawin", &["--link-runtime", FLOATS[0], FLOATS[1]]),
+    (RISC_V, &["--link-runtime", FLOATS[0], FLOATS[1]]),
     // No emulator has the ESP8266's ROM, of which upstream's makefiles take functions: they come from libgcc.
     ("xtensa", &["--link-runtime", FLOATS[0], FLOATS[1], "--externs"]),
 ];
@@ -62,9 +65,7 @@ fn build_examples() -> Option<PathBuf> {
         for (number, (archs, needs)) in GROUPS.into_iter().enumerate() {
             let out = all.join(example).join(number.to_string());
             let sources = match (example, archs) {
-                ("re", "rv64imc") => {
-                    with_more_stack(&tools.example(example), &all.join("re-sources"))
-                }
+                ("re", RISC_V) => with_more_stack(&tools.example(example), &all.join("re-sources")),
                 _ => tools.example(example),
             };
             let mut command = tools.natmod(&sources, &out);
