@@ -76,7 +76,7 @@ fn measure(device: &Device, mut command: Command) -> Measured {
     let before = device.stats();
     let begun = Instant::now();
     // Both reset the device by its modem lines, as they would a board.
-    command.env("LD_PRELOAD", preload().unwrap());
+    command.envs(preload().unwrap());
     let output = command.stdin(Stdio::null()).output().unwrap();
     let wall = begun.elapsed();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
