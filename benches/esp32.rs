@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 #[allow(dead_code)]
+#[path = "../tests/common/esp_idf.rs"]
+mod esp_idf;
+#[allow(dead_code)]
 mod figures;
 
 use std::ffi::OsString;
@@ -12,15 +15,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use esp_idf::{BOARD, EspIdf};
 use figures::{Figure, Section, pairs, run, seconds};
 use tempfile::TempDir;
 
 const SECTION: Section = Section("Building for an ESP32");
-const BOARD: &str = "ESP32_GENERIC_C3";
-
-fn variable(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
 
 fn example(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(path)
@@ -32,66 +31,39 @@ fn remove(path: &Path) {
     }
 }
 
-/// What docs/esp32.md asks for.
-struct Esp {
-    micropython: PathBuf,
-    idf: PathBuf,
-    components: PathBuf,
-    python: PathBuf,
-    path: OsString,
+fn build(esp: &EspIdf, out: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    esp.build(&mut command, out);
+    command
 }
 
-impl Esp {
-    fn find() -> Option<Esp> {
-        let toolchain = variable("MPB_ESP_TOOLCHAIN")?;
-        let path = std::env::var_os("PATH").unwrap();
-        let path = std::iter::once(toolchain).chain(std::env::split_paths(&path));
-        Some(Esp {
-            micropython: variable("MPB_ESP_MICROPYTHON")?,
-            idf: variable("MPB_ESP_IDF")?,
-            components: variable("MPB_ESP_COMPONENTS")?,
-            python: variable("MPB_ESP_PYTHON")?,
-            path: std::env::join_paths(path).unwrap(),
-        })
-    }
-
-    fn ours(&self, out: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
-        command.args(["build", BOARD, "--micropython"]).arg(&self.micropython);
-        command.arg("--out").arg(out);
-        command.arg("--idf").arg(&self.idf).arg("--components").arg(&self.components);
-        command.arg("--python").arg(&self.python).env("PATH", &self.path);
-        command
-    }
-
-    /// CMake and Ninja alone, in what a build left, from nothing.
-    fn bare(&self, workspace: &Path) {
-        let build = workspace.join("build");
-        remove(&build);
-        let mut paths = OsString::from(workspace.join("tools/bin"));
-        paths.push(":");
-        paths.push(&self.path);
-        let environment = |command: &mut Command| {
-            command.env("PATH", &paths).env("IDF_PATH", &self.idf);
-            command.env("HOME", workspace.join("home"));
-            command.env("IDF_COMPONENT_CHECK_NEW_VERSION", "0");
-            command.env("GIT_CEILING_DIRECTORIES", workspace);
-            command.env("MICROPY_MPYCROSS", workspace.join("tools/mpy-cross"));
-        };
-        let python = workspace.join("tools/bin/python");
-        let mut cmake = Command::new("cmake");
-        cmake.args(["-G", "Ninja", "-S"]).arg(workspace.join("micropython/ports/esp32"));
-        cmake.arg("-B").arg(&build).arg(format!("-DMICROPY_BOARD={BOARD}"));
-        cmake.arg(format!("-DPython3_EXECUTABLE={}", python.display()));
-        cmake.arg(format!("-DMICROPY_LIB_DIR={}", workspace.join("micropython-lib").display()));
-        cmake.args(["-DPYTHON=python", "-DPYTHON_DEPS_CHECKED=1", "-DCCACHE_ENABLE=0"]);
-        environment(&mut cmake);
-        run(&mut cmake);
-        let mut ninja = Command::new("ninja");
-        ninja.arg("-C").arg(&build);
-        environment(&mut ninja);
-        run(&mut ninja);
-    }
+/// CMake and Ninja alone, in what a build left, from nothing.
+fn build_bare(esp: &EspIdf, workspace: &Path) {
+    let build = workspace.join("build");
+    remove(&build);
+    let mut paths = OsString::from(workspace.join("tools/bin"));
+    paths.push(":");
+    paths.push(esp.path());
+    let environment = |command: &mut Command| {
+        command.env("PATH", &paths).env("IDF_PATH", &esp.idf);
+        command.env("HOME", workspace.join("home"));
+        command.env("IDF_COMPONENT_CHECK_NEW_VERSION", "0");
+        command.env("GIT_CEILING_DIRECTORIES", workspace);
+        command.env("MICROPY_MPYCROSS", workspace.join("tools/mpy-cross"));
+    };
+    let python = workspace.join("tools/bin/python");
+    let mut cmake = Command::new("cmake");
+    cmake.args(["-G", "Ninja", "-S"]).arg(workspace.join("micropython/ports/esp32"));
+    cmake.arg("-B").arg(&build).arg(format!("-DMICROPY_BOARD={BOARD}"));
+    cmake.arg(format!("-DPython3_EXECUTABLE={}", python.display()));
+    cmake.arg(format!("-DMICROPY_LIB_DIR={}", workspace.join("micropython-lib").display()));
+    cmake.args(["-DPYTHON=python", "-DPYTHON_DEPS_CHECKED=1", "-DCCACHE_ENABLE=0"]);
+    environment(&mut cmake);
+    run(&mut cmake);
+    let mut ninja = Command::new("ninja");
+    ninja.arg("-C").arg(&build);
+    environment(&mut ninja);
+    run(&mut ninja);
 }
 
 fn main() {
@@ -101,7 +73,7 @@ fn main() {
          runs as a whole whenever a manifest or a C module is named anew, and in the last link. It would be faster if \
          the configured state of the stock board could be taken over without running CMake.",
     );
-    let Some(esp) = Esp::find() else {
+    let Some(esp) = EspIdf::named() else {
         return SECTION.missing("it needs ESP-IDF, and variables that say where (docs/esp32.md)");
     };
     let directory = TempDir::new().unwrap();
@@ -109,8 +81,8 @@ fn main() {
     let bare = "`cmake -G Ninja -S ports/esp32 … && ninja`, from nothing";
     let whole = pairs(
         1,
-        || seconds(|| run(esp.ours(&place("whole")).arg("--keep-build"))),
-        || seconds(|| esp.bare(&place("whole.build"))),
+        || seconds(|| run(build(&esp, &place("whole")).arg("--keep-build"))),
+        || seconds(|| build_bare(&esp, &place("whole.build"))),
     );
     let ours = "`micropython-builder build ESP32_GENERIC_C3 …`";
     let what = "ESP32_GENERIC_C3, everything compiled";
@@ -118,9 +90,9 @@ fn main() {
 
     remove(&place("whole.build"));
     let saved = place("stock.tar.zst");
-    run(esp.ours(&place("stock")).arg("--save-build").arg(&saved));
+    run(build(&esp, &place("stock")).arg("--save-build").arg(&saved));
     let more = || {
-        let mut command = esp.ours(&place("more"));
+        let mut command = build(&esp, &place("more"));
         command.arg("--from-build").arg(&saved);
         command.arg("--manifest").arg(example("hello/manifest.py"));
         command.arg("--user-c-modules").arg(example("modules"));

@@ -4,9 +4,11 @@ mod common;
 #[allow(dead_code)]
 mod device;
 #[allow(dead_code)]
+#[path = "common/esp_idf.rs"]
+mod esp_idf;
+#[allow(dead_code)]
 mod flashing;
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +17,7 @@ use std::time::Instant;
 use common::require;
 use device::Device;
 use device::chip::Chip;
+use esp_idf::EspIdf;
 use micropython_builder::component::component_hash;
 use micropython_builder::component::files::Defaults;
 use micropython_builder::component::glob::FinalStars;
@@ -31,32 +34,9 @@ fn succeed(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What the real build takes (docs/esp32.md); none when the environment does not say.
-struct Real {
-    idf: PathBuf,
-    micropython: PathBuf,
-    components: PathBuf,
-    python: PathBuf,
-    toolchain: PathBuf,
-    qemu: Option<PathBuf>,
-}
-
-fn real() -> Option<Real> {
-    let get =
-        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    Some(Real {
-        idf: get("MPB_ESP_IDF")?,
-        micropython: get("MPB_ESP_MICROPYTHON")?,
-        components: get("MPB_ESP_COMPONENTS")?,
-        python: get("MPB_ESP_PYTHON")?,
-        toolchain: get("MPB_ESP_TOOLCHAIN")?,
-        qemu: get("MPB_ESP_QEMU"),
-    })
-}
-
 /// What the tests here need, or none, with a word on what is missing.
-fn runnable() -> Option<Real> {
-    let real = real();
+fn runnable() -> Option<EspIdf> {
+    let real = EspIdf::named();
     if real.is_none() {
         eprintln!("not run: MPB_ESP_IDF and its companions name no ESP-IDF (docs/esp32.md)");
     }
@@ -81,7 +61,7 @@ fn check_image(out: &Path, record: &Value) {
 }
 
 /// Upstream's own script makes the same image.
-fn check_makeimg(real: &Real, out: &Path) {
+fn check_makeimg(real: &EspIdf, out: &Path) {
     let build = PathBuf::from(format!("{}.build/build", out.display()));
     let image = build.join("upstream.bin");
     let mut command = Command::new(&real.python);
@@ -98,7 +78,7 @@ fn check_makeimg(real: &Real, out: &Path) {
     );
 }
 
-fn check_record(real: &Real, record: &Value) {
+fn check_record(real: &EspIdf, record: &Value) {
     assert_eq!(record["board"], "ESP32_GENERIC_C3");
     assert_eq!(record["frozen_modules"], json!(["hello.py"]));
     assert_eq!(record["user_c_modules"][0]["name"], "triangle");
@@ -127,27 +107,21 @@ fn check_record(real: &Real, record: &Value) {
 }
 
 /// The build of the board with the network cut off.
-fn build(real: &Real, out: &Path) -> Command {
+fn build(real: &EspIdf, out: &Path) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--net"]);
-    command.arg(env!("CARGO_BIN_EXE_micropython-builder")).args(["build", "ESP32_GENERIC_C3"]);
-    command.arg("--micropython").arg(&real.micropython).arg("--idf").arg(&real.idf);
-    command.arg("--components").arg(&real.components).arg("--python").arg(&real.python);
-    command.arg("--out").arg(out);
-    let mut path = OsString::from(&real.toolchain);
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap());
-    command.env("PATH", path).env_remove("IDF_PATH").env_remove("SOURCE_DATE_EPOCH");
+    command.arg(env!("CARGO_BIN_EXE_micropython-builder"));
+    real.build(&mut command, out);
     command
 }
 
 /// With the example's modules.
-fn build_hello(real: &Real, out: &Path) -> Command {
+fn build_hello(real: &EspIdf, out: &Path) -> Command {
     build_modules(real, &repository("examples/hello"), out)
 }
 
 /// With the frozen modules of a directory, and the example's C module.
-fn build_modules(real: &Real, directory: &Path, out: &Path) -> Command {
+fn build_modules(real: &EspIdf, directory: &Path, out: &Path) -> Command {
     let mut command = build(real, out);
     command.arg("--manifest").arg(directory.join("manifest.py"));
     command.arg("--user-c-modules").arg(repository("examples/modules"));
@@ -189,7 +163,7 @@ fn a_build_that_begins_with_a_saved_one_gives_the_same_and_compiles_little() {
 
 /// A frozen module that gets longer is flashed over the one before with at most a quarter of the bytes: what lies
 /// behind it stays where it is.
-fn changes_of_frozen_modules_move_little(real: &Real, directory: &Path, saved: &Path) {
+fn changes_of_frozen_modules_move_little(real: &EspIdf, directory: &Path, saved: &Path) {
     let modules = directory.join("modules");
     fs::create_dir(&modules).unwrap();
     for name in ["manifest.py", "hello.py"] {

@@ -8,11 +8,13 @@ mod device;
 mod firmware;
 #[allow(dead_code)]
 mod flashing;
+#[path = "common/micropython_board.rs"]
+mod micropython_board;
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use common::missing;
@@ -20,33 +22,14 @@ use device::chip::{CHIPS, Chip};
 use device::lines::{Preloaded, Wiring, preload};
 use device::{Device, Setup};
 use flashing::{FLASH, Firmware, command, fails};
+use micropython_board::emulator;
 use micropython_builder::flash::deploy::deploy;
 use micropython_builder::repl::{Captured, Outcome, Pipes, Repl};
 
-/// An emulator whose standard input and output are the UART.
-fn emulator(directory: &Path) -> Command {
-    let record = micropython_builder::firmware::record::Record::read(directory).unwrap();
-    let emulator = record.emulator.unwrap();
-    let mut command = Command::new(emulator.program);
-    command.args(emulator.arguments);
-    command.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
-    command.arg("-kernel").arg(directory.join("firmware.elf"));
-    command
-}
-
-/// A board whose reset lines work, with a real MicroPython on it once it is flashed.
+/// A board with a real MicroPython on it once it is flashed.
 fn board(chip: Chip, wiring: Wiring) -> Option<(Setup, Preloaded)> {
-    let directory = firmware::firmware("VIRT_RV32")?;
-    let library = preload().or_else(|| {
-        missing("a C compiler for the modem lines of the simulated device");
-        None
-    })?;
-    let device = Device::new(chip)
-        .flash_size(FLASH)
-        .wiring(wiring)
-        .running_application()
-        .boots(Box::new(move |_| emulator(&directory)));
-    Some((device, library))
+    let (setup, library) = micropython_board::board(chip, wiring, "VIRT_RV32")?;
+    Some((setup.flash_size(FLASH), library))
 }
 
 fn go(firmware: &Path, device: &Device, library: Preloaded, more: &[&str]) -> std::process::Output {

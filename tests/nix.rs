@@ -269,9 +269,7 @@ fn the_program_says_which_commit_it_is_of_and_no_firmware_depends_on_that() {
         flake = suite.flake().trim_start_matches("path:"),
         system = system()
     );
-    let ran = Nix::Current.nix(["eval", "--json", "--impure", "--expr", &expression]);
-    assert!(ran.success, "{}", ran.stderr);
-    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let found = Nix::Current.evaluate_expression(&expression);
     let (copy, commit) = (&found[0], &found[1]);
     assert_eq!(copy["commit"], Value::Null);
     assert_eq!(commit["commit"], "012345678");

@@ -119,9 +119,8 @@ fn other_package_sets_can_have_it() {
         nixpkgs = suite.nixpkgs(),
         system = system()
     );
-    let ran = Nix::Current.nix(["eval", "--json", "--impure", "--expr", &expression]);
-    assert!(ran.success, "{}", ran.stderr);
-    let found: Vec<String> = serde_json::from_str(&ran.stdout).unwrap();
+    let found = Nix::Current.evaluate_expression(&expression);
+    let found: Vec<String> = serde_json::from_value(found).unwrap();
     assert!(found[0].contains("-micropython-builder-"), "{found:?}");
     assert!(found.iter().all(|it| *it == found[0]), "{found:?}");
 }

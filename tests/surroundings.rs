@@ -1,16 +1,19 @@
 //! Machines that are not as they should be: what can be done is done, what cannot be is named with what mends
 //! it, and nothing half made is left.
 
+#[path = "common/building.rs"]
+mod building;
 mod common;
 #[path = "common/disk.rs"]
 mod disk;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use building::{names_in, stderr};
 use common::{micropython, require};
 use disk::on_a_disk_of;
 
@@ -55,20 +58,9 @@ impl Place {
 }
 
 fn mpb(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut command = building::mpb();
     command.current_dir(directory).stdin(Stdio::null());
     command
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn names_in(directory: &Path) -> Vec<OsString> {
-    let mut names: Vec<_> =
-        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    names.sort();
-    names
 }
 
 #[track_caller]

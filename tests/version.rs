@@ -1,10 +1,14 @@
 //! `--version`: the version, and in a release build the commit. The build script is compiled as cargo compiles it and
 //! run where it would be.
 
+#[path = "common/building.rs"]
+mod building;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use building::{mpb, repository, succeed};
 use tempfile::TempDir;
 
 /// The build script as a program, and places to run it in.
@@ -17,10 +21,10 @@ impl Script {
     fn compiled() -> Self {
         let scratch = TempDir::new().unwrap();
         let program = scratch.path().join("build-script");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs");
         let mut rustc = Command::new("rustc");
-        rustc.args(["--edition", "2024", "-o"]).arg(&program).arg(source);
-        succeed(rustc.env("CARGO_PKG_VERSION", "1.2.3"));
+        rustc.args(["--edition", "2024", "-o"]).arg(&program).arg(repository("build.rs"));
+        rustc.env("CARGO_PKG_VERSION", "1.2.3");
+        succeed(rustc);
         Self { program, scratch }
     }
 
@@ -36,25 +40,18 @@ impl Script {
         script.env("CARGO_MANIFEST_DIR", root).env("PROFILE", profile);
         script.env("GIT_CEILING_DIRECTORIES", self.scratch.path()).env_remove("MPB_COMMIT");
         script.envs(commit.map(|commit| ("MPB_COMMIT", commit)));
-        let said = String::from_utf8(succeed(&mut script).stdout).unwrap();
+        let said = succeed(script);
         let version =
             |line: &str| line.strip_prefix("cargo::rustc-env=MPB_VERSION=").map(str::to_owned);
         said.lines().find_map(version)
     }
 }
 
-#[track_caller]
-fn succeed(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
-    output
-}
-
 fn git(directory: &Path, arguments: &[&str]) -> String {
     let mut git = Command::new("git");
     git.arg("-C").arg(directory).args(["-c", "user.name=A", "-c", "user.email=a@example.org"]);
-    let output = succeed(git.args(arguments));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    git.args(arguments);
+    succeed(git).trim().to_owned()
 }
 
 #[test]
@@ -93,8 +90,9 @@ fn a_release_build_says_which_commit_it_is_of() {
 #[test]
 fn the_program_prints_its_version() {
     for option in ["--version", "-V"] {
-        let output = succeed(Command::new(env!("CARGO_BIN_EXE_micropython-builder")).arg(option));
-        let said = String::from_utf8(output.stdout).unwrap();
+        let mut version = mpb();
+        version.arg(option);
+        let said = succeed(version);
         let expected = concat!("micropython-builder ", env!("CARGO_PKG_VERSION"));
         assert!(said.trim_end().starts_with(expected), "{said}");
     }

@@ -12,6 +12,8 @@ mod device;
 mod firmware;
 #[allow(dead_code)]
 mod flashing;
+#[path = "common/micropython_board.rs"]
+mod micropython_board;
 mod pages;
 #[allow(dead_code)]
 #[path = "common/server.rs"]
@@ -23,12 +25,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{missing, require};
+use device::Setup;
 use device::chip::Chip;
-use device::lines::{Preloaded, Wiring, preload};
-use device::{Device, Setup};
+use device::lines::{Preloaded, Wiring};
 use firmware::firmware;
 use flashing::{Firmware, Header, noise};
-use micropython_builder::firmware::record::Record;
 use pages::block::{Kind, blocks, pages};
 use pages::place::Place;
 
@@ -77,28 +78,9 @@ fn what_is_not_run_says_why() {
 
 /// A board on the desk: an ESP32-C3 that runs MicroPython after a reset, and, as long as nobody resets it, the
 /// firmware of an emulated board.
-fn esp32c3(board: &'static str) -> Option<(Setup, Preloaded)> {
-    let directory = firmware(board)?;
-    let Some(library) = preload() else {
-        missing("a C compiler for the modem lines of the simulated device");
-        return None;
-    };
-    let setup = Device::new(Chip::Esp32c3)
-        .wiring(Wiring::Board)
-        .revision(0, 4)
-        .running_application()
-        .boots(Box::new(move |_| emulator(&directory)));
-    Some((setup, library))
-}
-
-/// An emulator whose standard input and output are the UART.
-fn emulator(directory: &Path) -> Command {
-    let emulator = Record::read(directory).unwrap().emulator.unwrap();
-    let mut command = Command::new(emulator.program);
-    command.args(emulator.arguments);
-    command.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
-    command.arg("-kernel").arg(directory.join("firmware.elf"));
-    command
+fn esp32c3(emulated: &str) -> Option<(Setup, Preloaded)> {
+    let (setup, library) = micropython_board::board(Chip::Esp32c3, Wiring::Board, emulated)?;
+    Some((setup.revision(0, 4), library))
 }
 
 /// Firmware for an ESP32-C3, small, in the place of what `build` would take an ESP-IDF for.

@@ -117,6 +117,14 @@ impl Nix {
         self.nix(fixed.into_iter().map(str::to_owned).chain(more.iter().cloned()))
     }
 
+    /// The value of an expression, which may look at the machine.
+    #[track_caller]
+    pub fn evaluate_expression(self, expression: &str) -> Value {
+        let ran = self.nix(["eval", "--json", "--impure", "--expr", expression]);
+        assert!(ran.success, "{self:?} cannot evaluate {expression}: {}", ran.stderr);
+        serde_json::from_str(&ran.stdout).unwrap()
+    }
+
     /// Builds what a reference names and returns where the outputs lie for programs outside.
     #[track_caller]
     pub fn build(self, reference: &str, more: &[String]) -> Vec<PathBuf> {
@@ -154,3 +162,4 @@ const _: fn(&Suite) -> [String; 3] = Suite::standing_in;
 const _: fn(&Suite) -> [String; 3] = Suite::offline_input;
 const _: fn(Nix, &str, &str, &[String]) -> Value = Nix::evaluate;
 const _: fn(Nix, &str, &[String]) -> Vec<PathBuf> = Nix::build;
+const _: fn(Nix, &str) -> Value = Nix::evaluate_expression;
