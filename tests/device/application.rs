@@ -6,6 +6,15 @@ use std::time::{Duration, Instant};
 
 use micropython_builder::repl::{Pipes, Transport};
 
+const CTRL_A: &[u8] = b"\x01";
+const CTRL_B: &[u8] = b"\x02";
+const CTRL_D: &[u8] = b"\x04";
+
+/// The prompts of the friendly and the raw REPL, and the end of the friendly one's greeting.
+const PROMPT: &[u8] = b">>> ";
+const RAW_PROMPT: &[u8] = b"raw REPL; CTRL-B to exit\r\n>";
+const GREETED: &[u8] = b"for more information.\r\n>>> ";
+
 /// A program that runs what is in the flash, its standard input and output being the UART: an emulator
 /// with MicroPython.
 pub type Program = Box<dyn FnMut(&[u8]) -> Command + Send>;
@@ -38,7 +47,9 @@ impl Application {
         let mut uart = Pipes::new(output, input).unwrap();
         let startup = code.map(|code| Startup { code, heard: Vec::new() });
         if let Some(startup) = &startup {
-            startup.run(&mut uart, Vec::new());
+            wait_for(&mut uart, Vec::new(), PROMPT);
+            startup.run(&mut uart);
+            leave_raw(&mut uart);
         }
         Running::Program { child, uart, startup }
     }
@@ -55,7 +66,8 @@ impl Running {
         if let Some(startup) = startup
             && let Some(heard) = startup.starts(&says)
         {
-            says.extend(startup.run(uart, heard));
+            says.truncate(says.len() - heard.len());
+            says.extend(startup.resume(uart, heard));
         }
         says
     }
@@ -103,25 +115,46 @@ impl Startup {
         Some(std::mem::take(&mut self.heard).split_off(at + ANEW.len()))
     }
 
-    /// Runs it before the host is listened to; returns the greeting that comes then. MicroPython has said something
-    /// already since it started.
-    fn run(&self, uart: &mut Pipes, heard: Vec<u8>) -> Vec<u8> {
-        wait_for(uart, heard, b">>> ");
-        uart.send(b"\x01").unwrap();
-        wait_for(uart, Vec::new(), b"raw REPL; CTRL-B to exit\r\n>");
+    /// Runs it after a soft reset, as if the host were listened to only then. Returns what MicroPython says at its
+    /// first prompt.
+    fn resume(&self, uart: &mut Pipes, heard: Vec<u8>) -> Vec<u8> {
+        // The host may have spoken already. All of that is answered when this is, with a second greeting.
+        uart.send(CTRL_B).unwrap();
+        let heard = wait_until(uart, heard, |heard| {
+            heard.ends_with(PROMPT)
+                && heard.windows(GREETED.len()).filter(|it| *it == GREETED).count() > 1
+        });
+        self.run(uart);
+        let in_raw = heard.windows(RAW_PROMPT.len()).any(|it| it == RAW_PROMPT);
+        if in_raw { RAW_PROMPT.to_vec() } else { leave_raw(uart) }
+    }
+
+    /// Runs it from the friendly REPL, and stays in the raw one.
+    fn run(&self, uart: &mut Pipes) {
+        uart.send(CTRL_A).unwrap();
+        wait_for(uart, Vec::new(), RAW_PROMPT);
         uart.send(self.code.as_bytes()).unwrap();
-        uart.send(b"\x04").unwrap();
+        uart.send(CTRL_D).unwrap();
         let said = wait_for(uart, Vec::new(), b"\x04>");
         assert!(said.ends_with(b"\x04\x04>"), "{}", String::from_utf8_lossy(&said));
-        uart.send(b"\x02").unwrap();
-        wait_for(uart, Vec::new(), b">>> ")
     }
 }
 
-fn wait_for(uart: &mut Pipes, mut heard: Vec<u8>, mark: &[u8]) -> Vec<u8> {
+/// Goes back to the friendly REPL, and returns its greeting.
+fn leave_raw(uart: &mut Pipes) -> Vec<u8> {
+    uart.send(CTRL_B).unwrap();
+    wait_for(uart, Vec::new(), PROMPT)
+}
+
+/// Receives until what was heard ends so.
+fn wait_for(uart: &mut Pipes, heard: Vec<u8>, end: &[u8]) -> Vec<u8> {
+    wait_until(uart, heard, |heard| heard.ends_with(end))
+}
+
+fn wait_until(uart: &mut Pipes, mut heard: Vec<u8>, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let until = Instant::now() + Duration::from_secs(60);
-    while !heard.ends_with(mark) {
-        assert!(Instant::now() < until, "no {mark:?} in {}", String::from_utf8_lossy(&heard));
+    while !enough(&heard) {
+        assert!(Instant::now() < until, "no more than this: {}", String::from_utf8_lossy(&heard));
         heard.extend(receive(uart, Duration::from_millis(50)));
     }
     heard
