@@ -10,7 +10,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use natmod::{Tools, stderr, succeeds};
+use common::command::stderr;
+use natmod::{Tools, succeeds};
 use serde_json::Value;
 
 /// What the established action takes, in its own order; `artifact` is ours.

@@ -7,10 +7,8 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use building::{
-    MINIMAL, WITHOUT_SUBMODULES, build, build_hello, fail, hash, mpb, names_in, record, repository,
-    succeed,
-};
+use building::{MINIMAL, WITHOUT_SUBMODULES, build, build_hello, hash, record};
+use common::command::{fail, mpb, names_in, repository, succeed};
 use common::{micropython, require};
 use serde_json::Value;
 

@@ -14,7 +14,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use building::{MINIMAL, build, fail, names_in, record, stderr, succeed};
+use building::{MINIMAL, build, record};
+use common::command::{fail, names_in, stderr, succeed};
 use common::micropython;
 use disk::on_a_disk_of;
 

@@ -7,7 +7,8 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use building::{MINIMAL, build, hash, mpb, record, repository, stderr, succeed};
+use building::{MINIMAL, build, hash, record};
+use common::command::{mpb, repository, stderr, succeed};
 use common::{micropython, require};
 use object::{Object, ObjectSection, SectionFlags};
 

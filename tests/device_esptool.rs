@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::command::holds;
 use device::Device;
 use device::chip::{CHIPS, Chip};
 use device::faults::{Fault, Harm, Way};
@@ -67,7 +68,7 @@ fn succeeds(output: &Output) -> String {
 fn fails(output: &Output, words: &str) {
     let text = all(output);
     assert!(!output.status.success(), "{text}");
-    assert!(text.contains(words), "{words:?} is not in:\n{text}");
+    holds(&text, &[words]);
 }
 
 fn all(output: &Output) -> String {
@@ -102,9 +103,7 @@ fn esptool_knows_the_chips() {
             Chip::Esp32c6 => "ESP32-C6 (QFN40) (revision v1.1)",
         };
         let crystal = "Crystal frequency:  40MHz";
-        for words in [name, crystal, "24:6f:28:01:02:03", "Detected flash size: 8MB"] {
-            assert!(text.contains(words), "{chip:?}: {words:?} is not in:\n{text}");
-        }
+        holds(&text, &[name, crystal, "24:6f:28:01:02:03", "Detected flash size: 8MB"]);
         assert!(!text.contains("WARNING"), "{text}");
     });
 }

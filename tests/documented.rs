@@ -1,11 +1,14 @@
 //! What README, the pages in `docs/`, the examples and `--help` show is true of the program: commands are ones
 //! that it takes, links lead to files, and every command has help, a manual page and completions.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use clap::{CommandFactory, Parser};
+use common::command::{self, failed, repository, succeeded};
 use micropython_builder::cli::Arguments;
 use walkdir::WalkDir;
 
@@ -14,29 +17,20 @@ const NAME: &str = "micropython-builder";
 /// How wide help gets.
 const WIDTH: usize = 100;
 
-fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 fn mpb(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_micropython-builder")).args(arguments).output().unwrap()
-}
-
-fn stdout(output: Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    command::mpb().args(arguments).output().unwrap()
 }
 
 /// The pages a reader may begin with.
 fn pages() -> Vec<PathBuf> {
-    let below = |directory: &str| WalkDir::new(repository().join(directory)).sort_by_file_name();
+    let below = |directory: &str| WalkDir::new(repository(directory)).sort_by_file_name();
     let mut pages: Vec<PathBuf> = below("docs")
         .into_iter()
         .chain(below("examples"))
         .map(|entry| entry.unwrap().into_path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
-    pages.extend(["README.md", "CONTRIBUTING.md"].map(|name| repository().join(name)));
+    pages.extend(["README.md", "CONTRIBUTING.md"].map(repository));
     pages
 }
 
@@ -121,7 +115,7 @@ fn every_command_has_help_with_examples_that_are_taken() {
         let mut examples = below.lines().filter(|line| line.starts_with(' '));
         let long = examples.find(|line| line.chars().count() > WIDTH);
         assert_eq!(long, None, "`{name} --help` has an example of over {WIDTH} characters");
-        assert!(stdout(mpb(&[name, "--help"])).contains("Usage:"));
+        assert!(succeeded(&mpb(&[name, "--help"])).contains("Usage:"));
         for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
             assert!(argument.get_help().is_some(), "{name} does not say what {argument} is for");
         }
@@ -145,8 +139,8 @@ fn links_between_pages_lead_somewhere() {
 
 #[test]
 fn the_readme_leads_to_every_page() {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    for page in fs::read_dir(repository().join("docs")).unwrap() {
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
+    for page in fs::read_dir(repository("docs")).unwrap() {
         let name = page.unwrap().file_name().into_string().unwrap();
         if name.ends_with(".md") {
             assert!(readme.contains(&format!("docs/{name}")), "the README does not name {name}");
@@ -157,11 +151,11 @@ fn the_readme_leads_to_every_page() {
 #[test]
 fn completions_are_scripts_that_the_shell_reads() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let script = stdout(mpb(&["completions", shell]));
+        let script = succeeded(&mpb(&["completions", shell]));
         assert!(script.contains("micropython-lib"), "{shell}'s has no option of build");
         if shell == "bash" {
             let read = Command::new("bash").args(["-n", "-c", &script]).output().unwrap();
-            assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+            succeeded(&read);
         }
     }
     assert_eq!(mpb(&["completions", "tcsh"]).status.code(), Some(2));
@@ -171,7 +165,7 @@ fn completions_are_scripts_that_the_shell_reads() {
 fn there_is_a_manual_page_for_every_command() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("man1");
-    stdout(mpb(&["manual", place.to_str().unwrap()]));
+    succeeded(&mpb(&["manual", place.to_str().unwrap()]));
     let page = |name: &str| fs::read_to_string(place.join(name)).unwrap();
     for command in Arguments::command().get_subcommands() {
         let text = page(&format!("{NAME}-{}.1", command.get_name()));
@@ -181,7 +175,5 @@ fn there_is_a_manual_page_for_every_command() {
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
     let output = mpb(&["manual", file.to_str().unwrap()]);
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{text}");
-    assert!(text.contains("file"), "{text}");
+    failed(&output, 3, &["file"]);
 }

@@ -4,11 +4,11 @@ mod common;
 #[path = "common/esp32_ground.rs"]
 mod esp32_ground;
 
-use std::ffi::OsString;
 use std::fs;
 use std::process::Command;
 
-use esp32_ground::{Ground, MANIFEST, mpb, names_in, program, stderr, write};
+use common::command::{fail, failed, holds, names_in, stderr};
+use esp32_ground::{Ground, MANIFEST, mpb, program, write};
 
 #[test]
 fn a_tree_that_is_no_esp_idf_is_refused() {
@@ -49,7 +49,7 @@ fn places_that_esp_idf_cannot_hold_are_refused() {
     let place = ground.path("an öther");
     fs::create_dir(&place).unwrap();
     ground.refuses(ground.complete().current_dir(&place), 3, &["an öther", "--out"]);
-    assert_eq!(names_in(&place), Vec::<OsString>::new());
+    assert_eq!(names_in(&place), Vec::<String>::new());
 }
 
 #[test]
@@ -277,12 +277,8 @@ fn an_esp_idf_that_is_too_old_is_refused_and_an_unusual_one_warned_about() {
     let fails = |words: &[&str], absent: &[&str]| {
         let output = ground.complete().output().unwrap();
         let text = stderr(&output);
-        assert_eq!(output.status.code(), Some(4), "{text}");
-        for word in
-            words.iter().chain(&["CMake Error: this is where the real one begins", "out.log"])
-        {
-            assert!(text.contains(word), "{word:?} is not in:\n{text}");
-        }
+        failed(&output, 4, &["CMake Error: this is where the real one begins", "out.log"]);
+        holds(&text, words);
         for word in absent {
             assert!(!text.contains(word), "{word:?} is in:\n{text}");
         }
@@ -322,13 +318,8 @@ fn a_partition_table_that_does_not_fit_is_refused_before_compiling() {
         fs::write(&table, text).unwrap();
         let mut command = ground.complete();
         command.arg("--partition-table").arg(&table);
-        let output = command.output().unwrap();
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(3), "{said}");
-        for word in words {
-            assert!(said.contains(word), "{word:?} is not in:\n{said}");
-        }
-        assert_eq!(names_in(&ground.path("work")), Vec::<OsString>::new());
+        fail(command, 3, words);
+        assert_eq!(names_in(&ground.path("work")), Vec::<String>::new());
     };
     let named = format!("the partition table {}", table.display());
     refuses("nvs, data, nvs, 0x9000, 0x6000,\nfactory, app, factory, 0x10000, 8M,\n", &[&named]);

@@ -8,8 +8,9 @@ mod esp32_ground;
 use std::fs;
 use std::process::Command;
 
+use common::command::stderr;
 use common::require;
-use esp32_ground::{Ground, program, stderr, write};
+use esp32_ground::{Ground, program, write};
 
 /// As much of ESP-IDF's CMake as the port needs: a component that is looked at twice, first for what it requires.
 const PROJECT: &str = r#"

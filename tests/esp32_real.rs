@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use common::command::{mpb, repository, succeed};
 use common::require;
 use device::Device;
 use device::chip::Chip;
@@ -22,17 +23,6 @@ use micropython_builder::component::component_hash;
 use micropython_builder::component::files::Defaults;
 use micropython_builder::component::glob::FinalStars;
 use serde_json::{Value, json};
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-#[track_caller]
-fn succeed(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 /// What the tests here need, or none, with a word on what is missing.
 fn runnable() -> Option<EspIdf> {
@@ -205,7 +195,7 @@ fn a_real_board_is_built_without_a_network_and_answers() {
 
     let Some(qemu) = &real.qemu else { return };
     let run = |script: &Path| {
-        let mut run = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        let mut run = mpb();
         run.arg("run").arg(&out).arg("--emulator").arg(qemu);
         succeed(run.arg("--script").arg(script))
     };

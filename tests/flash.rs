@@ -9,11 +9,10 @@ mod flashing;
 use std::fs;
 use std::path::Path;
 
+use common::command::{failed, mpb};
 use device::Device;
 use device::chip::{CHIPS, Chip};
-use flashing::{
-    APPLICATION, FILES, FLASH, Firmware, Header, TABLE, command, done, fails, flash, noise,
-};
+use flashing::{APPLICATION, FILES, FLASH, Firmware, Header, TABLE, command, done, flash, noise};
 
 const C3: Chip = Chip::Esp32c3;
 
@@ -137,17 +136,17 @@ fn an_update_of_the_application_touches_nothing_else() {
         assert!(device.flash() == expected, "{given}");
     }
     let alone = flash(&other.file("micropython.bin"), device.port(), &[]);
-    fails(&alone, 3, &["is the application alone", "firmware.bin", "--app-only"]);
+    failed(&alone, 3, &["is the application alone", "firmware.bin", "--app-only"]);
 
     // A table with no place for it there, and no table at all.
     let moved = TABLE.replace("0x10000, 0x160000", "0x20000, 0x150000");
     let table = Firmware::of(Header::of(C3), b"", &moved).table;
     device.write_flash(0x8000, &table);
     let refused = flash(other.path(), device.port(), &["--app-only"]);
-    fails(&refused, 6, &["partition table has no partition for it", "nothing was written"]);
+    failed(&refused, 6, &["partition table has no partition for it", "nothing was written"]);
     let blank = Device::new(C3).flash_size(FLASH).start();
     let refused = flash(&other.file("micropython.bin"), blank.port(), &["--app-only"]);
-    fails(&refused, 6, &["has no partition table", "without `--app-only`"]);
+    failed(&refused, 6, &["has no partition table", "without `--app-only`"]);
     assert!(blank.flash().iter().all(|byte| *byte == 0xff));
 }
 
@@ -180,7 +179,7 @@ fn what_cannot_work_is_refused_before_the_first_byte() {
     ];
     for (firmware, setup, pieces) in cases {
         let device = setup.start();
-        fails(&flash(firmware.path(), device.port(), &[]), 6, pieces);
+        failed(&flash(firmware.path(), device.port(), &[]), 6, pieces);
         assert_eq!((device.stats().written, device.stats().erased), (0, 0), "{pieces:?}");
     }
     let esp32 = Firmware::new(Chip::Esp32);
@@ -188,7 +187,7 @@ fn what_cannot_work_is_refused_before_the_first_byte() {
         (Device::new(Chip::Esp32).secure_boot(), "secure boot"),
         (Device::new(Chip::Esp32).flash_encryption(), "flash encryption"),
     ] {
-        fails(&flash(esp32.path(), setup.start().port(), &[]), 6, &[what]);
+        failed(&flash(esp32.path(), setup.start().port(), &[]), 6, &[what]);
     }
 }
 
@@ -216,11 +215,11 @@ fn files_that_are_no_firmware_are_refused() {
         (tempfile::tempdir().unwrap().path().to_owned(), &["cannot read"]),
     ];
     for (given, pieces) in cases {
-        fails(&flash(&given, "/dev/null".into(), &[]), 3, pieces);
+        failed(&flash(&given, "/dev/null".into(), &[]), 3, pieces);
     }
     fs::write(firmware.file("micropython.bin"), b"other bytes").unwrap();
     let changed = flash(firmware.path(), "/dev/null".into(), &[]);
-    fails(&changed, 3, &["micropython.bin is not the file that firmware.json records"]);
+    failed(&changed, 3, &["micropython.bin is not the file that firmware.json records"]);
 }
 
 #[test]
@@ -291,19 +290,19 @@ fn several_boards_are_flashed_at_once_with_the_worst_exit_code() {
     let other = Device::new(Chip::Esp32c6).start();
     let ports: Vec<_> = boards.iter().chain([&other]).map(Device::port).collect();
     let output = command(firmware.path(), &ports, &[]).output().unwrap();
-    fails(&output, 6, &["the chip on this port is an ESP32-C6", other.port().to_str().unwrap()]);
+    failed(&output, 6, &["the chip on this port is an ESP32-C6", other.port().to_str().unwrap()]);
     assert!(boards.iter().all(|board| firmware.is_in(&board.flash())));
     let lines = String::from_utf8_lossy(&output.stdout);
     assert_eq!(lines.lines().filter(|line| line.contains("verified")).count(), 2, "{lines}");
     let twice =
         command(firmware.path(), &[ports[0].clone(), ports[0].clone()], &[]).output().unwrap();
-    fails(&twice, 2, &["is given twice"]);
+    failed(&twice, 2, &["is given twice"]);
 }
 
 #[test]
 fn ports_are_listed() {
     let run = |more: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        let mut command = mpb();
         command.args(["flash", "--list-ports"]).args(more).output().unwrap()
     };
     assert!(run(&[]).status.success());
@@ -323,13 +322,13 @@ fn a_uf2_file_goes_to_the_drive_of_its_family() {
     fs::create_dir(&drive).unwrap();
     let info = drive.join("INFO_UF2.TXT");
     let run = || {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        let mut command = mpb();
         command.arg("flash").arg(&file).arg("--drive").arg(&drive).output().unwrap()
     };
-    fails(&run(), 6, &["is no boot drive", "BOOTSEL"]);
+    failed(&run(), 6, &["is no boot drive", "BOOTSEL"]);
     fs::write(&info, "UF2 Bootloader v3.0\r\nModel: Raspberry Pi RP2350\r\nBoard-ID: RP2350\r\n")
         .unwrap();
-    fails(&run(), 6, &["the file is for RP2040", "is of RP2350"]);
+    failed(&run(), 6, &["the file is for RP2040", "is of RP2350"]);
     fs::write(&info, "UF2 Bootloader v3.0\r\nModel: Raspberry Pi RP2\r\nBoard-ID: RPI-RP2\r\n")
         .unwrap();
     let output = std::thread::scope(|scope| {
@@ -350,7 +349,7 @@ fn a_uf2_file_goes_to_the_drive_of_its_family() {
 fn other_boards_get_the_instructions_of_their_tree() {
     let Some(tree) = common::micropython() else { return };
     let run = |more: &[&std::ffi::OsStr]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        let mut command = mpb();
         command.args(["flash", "firmware.dfu"]).args(more).env_remove("MICROPYTHON");
         command.output().unwrap()
     };
@@ -359,7 +358,7 @@ fn other_boards_get_the_instructions_of_their_tree() {
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("Pyboard v1.x via DFU"), "{text}");
-    fails(&run(&["--board".as_ref(), "PYBV11".as_ref()]), 2, &["--micropython"]);
+    failed(&run(&["--board".as_ref(), "PYBV11".as_ref()]), 2, &["--micropython"]);
 }
 
 #[test]
@@ -371,7 +370,7 @@ fn wrong_usage_is_told() {
         (&["--smoke", "x.py", "--dry-run"], "cannot be used with"),
         (&["--monitor", "--after", "no-reset"], "need a board that is started afterwards"),
     ] {
-        fails(&flash(firmware.path(), "/dev/null".into(), more), 2, &[piece]);
+        failed(&flash(firmware.path(), "/dev/null".into(), more), 2, &[piece]);
     }
-    fails(&flash(firmware.path(), "/dev/null".into(), &[]), 6, &["cannot open /dev/null"]);
+    failed(&flash(firmware.path(), "/dev/null".into(), &[]), 6, &["cannot open /dev/null"]);
 }

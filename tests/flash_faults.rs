@@ -12,12 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::command::{failed, stderr};
 use device::Device;
 use device::chip::Chip;
 use device::faults::{Fault, Harm, Way};
-use flashing::{
-    APPLICATION, FILES, FLASH, Firmware, Header, TABLE, command, done, fails, flash, noise,
-};
+use flashing::{APPLICATION, FILES, FLASH, Firmware, Header, TABLE, command, done, flash, noise};
 use micropython_builder::flash::firmware::{self, Given};
 use micropython_builder::flash::ports::Port;
 use micropython_builder::flash::reset::{After, Before};
@@ -51,8 +50,8 @@ fn whatever_breaks_on_the_way_is_told_and_repaired_by_the_next_run() {
                 let device = Device::new(C3).flash_size(FLASH).fault(fault.clone()).start();
                 let output = flash(firmware.path(), device.port(), &[]);
                 if !output.status.success() {
-                    fails(&output, 6, &["hint:"]);
-                    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+                    failed(&output, 6, &["hint:"]);
+                    let text = stderr(&output);
                     let told = text.contains(REPAIR) || text.contains("nothing was written");
                     assert!(told, "{fault:?}: {text}");
                 }
@@ -76,7 +75,11 @@ fn a_cell_that_is_worn_out_is_not_reported_as_done() {
     firmware = Firmware::of(Header::of(C3), &contents[..contents.len() - 64], TABLE);
     let device = Device::new(C3).flash_size(FLASH).fault(Fault::WornCell(worn)).start();
     let output = flash(firmware.path(), device.port(), &[]);
-    fails(&output, 6, &["the application on the device is not what was written to it", "worn out"]);
+    failed(
+        &output,
+        6,
+        &["the application on the device is not what was written to it", "worn out"],
+    );
 }
 
 #[test]
@@ -85,7 +88,7 @@ fn a_flash_that_is_smaller_than_it_says_is_found_out() {
     let firmware = Firmware::of(Header { size: 2, ..Header::of(C3) }, &noise(1, 30_000), &table);
     let device = Device::new(C3).flash_size(FLASH).fault(Fault::SaysFlashSize(2 * FLASH)).start();
     let output = flash(firmware.path(), device.port(), &[]);
-    fails(&output, 6, &["says that it has 4 MB", "half of that or less"]);
+    failed(&output, 6, &["says that it has 4 MB", "half of that or less"]);
 }
 
 #[test]
@@ -96,9 +99,9 @@ fn a_port_in_use_names_who_has_it() {
     flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
     let output = flash(firmware.path(), device.port(), &[]);
     let this = format!("process {}", std::process::id());
-    fails(&output, 6, &["is in use by", &this, "end that program"]);
+    failed(&output, 6, &["is in use by", &this, "end that program"]);
     let gone = flash(firmware.path(), "/dev/null".into(), &[]);
-    fails(&gone, 6, &["cannot open /dev/null"]);
+    failed(&gone, 6, &["cannot open /dev/null"]);
 }
 
 #[test]
@@ -115,9 +118,9 @@ fn a_port_that_comes_later_is_waited_for() {
     thread::sleep(Duration::from_millis(500));
     std::os::unix::fs::symlink(device.port(), &port).unwrap();
     let output = run.wait_with_output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    assert!(stderr.contains("waiting for"), "{stderr}");
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("waiting for"), "{said}");
     assert!(firmware.is_in(&device.flash()));
 }
 
@@ -140,7 +143,7 @@ fn an_interrupt_says_in_what_state_the_board_is() {
     let output = run.wait_with_output().unwrap();
     let pieces =
         ["interrupted while writing the application", "half written and may not start", REPAIR];
-    fails(&output, 130, &pieces);
+    failed(&output, 130, &pieces);
     assert!(!firmware.is_in(&device.flash()));
     let device = device.unplug().start();
     let board = done(&flash(firmware.path(), device.port(), &["--json"]));

@@ -12,12 +12,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use common::command::{failed, holds, mpb, stderr};
 use common::{missing, require};
 use device::chip::Chip;
 use device::lines::{Wiring, preload};
 use device::usb::{Bus, Identity, Plugged};
 use device::{Device, Setup};
-use flashing::{FLASH, Firmware, command, done, fails};
+use flashing::{FLASH, Firmware, command, done};
 use serde_json::Value;
 use terminal::Session;
 
@@ -92,19 +93,16 @@ fn the_only_board_by_its_usb_ids_is_taken() {
     let firmware = Firmware::new(Chip::Esp32c3);
     bus.plug(1, MODEM, Path::new("/dev/null"));
     let nobody = flash(&bus, firmware.path(), &[]);
-    fails(&nobody, 6, &["no port has the USB ids of a known board", "1199:68c0", "A modem"]);
+    failed(&nobody, 6, &["no port has the USB ids of a known board", "1199:68c0", "A modem"]);
 
     let device = board(Chip::Esp32c3, Wiring::Board).on_usb(plugged(&bus, 2, BRIDGE)).start();
     let output = flash(&bus, firmware.path(), &[]);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    assert!(
-        stderr.contains("using /dev/ttyUSB0  10c4:ea60  Silicon Labs CP210x CP2102"),
-        "{stderr}"
-    );
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    holds(&said, &["using /dev/ttyUSB0  10c4:ea60  Silicon Labs CP210x CP2102"]);
     assert!(firmware.is_in(&device.flash()));
 
-    let mut list = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut list = mpb();
     let listed = on(&bus, list.args(["flash", "--list-ports", "--json"]));
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     let ports = listed["ports"].as_array().unwrap();
@@ -137,9 +135,9 @@ fn a_board_that_is_plugged_in_late_is_waited_for() {
             setup.start()
         });
         let output = flash(&bus, firmware.path(), &[]);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{stderr}");
-        assert!(stderr.contains("waiting for a board"), "{stderr}");
+        let said = stderr(&output);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("waiting for a board"), "{said}");
         assert!(firmware.is_in(&plugging.join().unwrap().flash()));
     });
 }
@@ -156,7 +154,7 @@ fn a_person_chooses_among_several_boards() {
     let nobody = flash(&bus, firmware.path(), &[]);
     let pieces =
         ["several ports may have a board", "/dev/ttyACM0  303a:1001", "/dev/ttyUSB0  10c4:ea60"];
-    fails(&nobody, 6, &pieces);
+    failed(&nobody, 6, &pieces);
 
     let start = |more: &[&str]| {
         let inner = command(firmware.path(), &[], more);
@@ -228,7 +226,7 @@ fn the_button_is_asked_for_where_lines_do_not_help() {
         let device =
             board(Chip::Esp32c3, Wiring::Nowhere).on_usb(plugged(&bus, 1, identity)).start();
         let output = flash(&bus, firmware.path(), more);
-        fails(&output, 6, &[pieces, &[hold, "cannot reach the loader"]].concat());
+        failed(&output, 6, &[pieces, &[hold, "cannot reach the loader"]].concat());
         assert_eq!(device.stats().running, "application");
     }
 }
@@ -268,6 +266,6 @@ fn what_becomes_of_the_chip_is_what_was_asked_for() {
     let firmware = Firmware::new(Chip::Esp32c6);
     let device = board(Chip::Esp32c6, Wiring::UsbJtag).on_usb(plugged(&bus, 1, JTAG)).start();
     let output = flash(&bus, firmware.path(), &["--after", "watchdog-reset"]);
-    fails(&output, 6, &["an ESP32-C6 cannot be reset by its watchdog", "nothing was written"]);
+    failed(&output, 6, &["an ESP32-C6 cannot be reset by its watchdog", "nothing was written"]);
     assert_eq!(device.stats().written, 0);
 }

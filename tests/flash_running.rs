@@ -17,11 +17,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use common::command::{failed, holds, stderr, succeeded};
 use common::missing;
 use device::chip::{CHIPS, Chip};
 use device::lines::{Preloaded, Wiring, preload};
 use device::{Device, Setup};
-use flashing::{FLASH, Firmware, command, fails};
+use flashing::{FLASH, Firmware, command};
 use micropython_board::emulator;
 use micropython_builder::flash::deploy::deploy;
 use micropython_builder::repl::{Captured, Outcome, Pipes, Repl};
@@ -78,9 +79,9 @@ fn a_connection_that_fails_is_tried_again() {
         .fault(Fault::Byte { way: Way::ToDevice, at: 100_000, harm: Harm::Drop })
         .start();
     let output = go(firmware.path(), &device, library, &[]);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    assert!(stderr.contains("trying again, slower"), "{stderr}");
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("trying again, slower"), "{said}");
     assert!(firmware.is_in(&device.flash()));
 }
 
@@ -102,11 +103,11 @@ fn a_smoke_test_decides_the_exit_code() {
     assert!(said.contains("verified") && said.ends_with("sum 45\n"), "{said}");
 
     let bad = smoke("print('before')\n1 / 0\n", &[]);
-    fails(&bad, 6, &["ZeroDivisionError", "line 2", "smoke.py failed"]);
+    failed(&bad, 6, &["ZeroDivisionError", "line 2", "smoke.py failed"]);
     let value = smoke("import sys\nsys.exit(3)\n", &[]);
-    fails(&value, 6, &["exit status 3"]);
+    failed(&value, 6, &["exit status 3"]);
     let endless = smoke("while True: pass\n", &["--smoke-timeout", "4"]);
-    fails(&endless, 6, &["did not end within 4 seconds", "--smoke-timeout"]);
+    failed(&endless, 6, &["did not end within 4 seconds", "--smoke-timeout"]);
     let json = smoke("print(1)\n", &["--json"]);
     let board = flashing::done(&json);
     assert_eq!((&board["smoke"]["stdout"], &board["up_to_date"]), (&"1\n".into(), &true.into()));
@@ -122,7 +123,7 @@ fn a_board_whose_usb_comes_up_anew_is_followed() {
     fs::write(&script, "print('it answers')\n").unwrap();
     let more = ["--before", "usb-reset", "--smoke", script.to_str().unwrap()];
     let output = go(firmware.path(), &device, library, &more);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("it answers\n"), "{output:?}");
 }
 
@@ -245,10 +246,8 @@ print(binascii.hexlify(hashlib.sha256(memory.files['lib/data.bin']).digest()).de
     fs::write(&script, ask).unwrap();
     let more = ["--deploy", files.path().to_str().unwrap(), "--smoke", script.to_str().unwrap()];
     let output = go(firmware.path(), &device, library, &more);
-    let (stdout, stderr) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{stderr}");
-    assert!(stderr.contains("2 files written, 0 there already"), "{stderr}");
+    let stdout = succeeded(&output);
+    holds(&stderr(&output), &["2 files written, 0 there already"]);
     let hash = micropython_builder::pins::Sha256Hash::of(&flashing::noise(6, 2000)).to_hex();
     let expected = format!("['lib', 'lib/data.bin', 'main.py'] b\"print('main')\\n\"\n{hash}\n");
     assert!(stdout.ends_with(&expected), "{stdout}");
@@ -270,7 +269,7 @@ fn a_board_that_cannot_keep_files_says_so() {
     let device = setup.start();
     let output =
         go(firmware.path(), &device, library, &["--deploy", files.path().to_str().unwrap()]);
-    fails(&output, 6, &["the board cannot keep the files"]);
+    failed(&output, 6, &["the board cannot keep the files"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use common::command::{failed, mpb, succeed};
 use common::{micropython, require};
 use micropython_builder::source::{Sha256Hash, nar};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
@@ -99,17 +100,11 @@ fn grow(random: &mut Random, directory: &Path, depth: usize) {
 }
 
 fn ours(arguments: &[&Path]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_micropython-builder"))
-        .arg("hash")
-        .args(arguments)
-        .output()
-        .unwrap()
+    mpb().arg("hash").args(arguments).output().unwrap()
 }
 
 fn our_hash(path: &Path) -> String {
-    let output = ours(&[path]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    succeed(mpb().arg("hash").arg(path))
 }
 
 fn nix(arguments: &[&str], path: &Path) -> Output {
@@ -299,9 +294,8 @@ fn several_paths_get_a_line_each() {
 
 fn fails(path: &Path, expected: &str) {
     let output = ours(&[path]);
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{message}");
-    assert!(message.contains(expected) && output.stdout.is_empty(), "{message}");
+    failed(&output, 3, &[expected]);
+    assert!(output.stdout.is_empty(), "{output:?}");
 }
 
 #[test]

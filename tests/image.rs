@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use inputs::{Rng, json, mpb, stderr, stdout, tool};
+use common::command::{stderr, stdout};
+use inputs::{Rng, json, mpb, tool};
 use micropython_builder::image::flash::FlashImage;
 use micropython_builder::image::partition::{Options, Table};
 use ring::digest::{SHA256, digest};

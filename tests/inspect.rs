@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use inputs::{Rng, json, mpb, stderr, stdout, tool};
+use common::command::{stderr, stdout};
+use inputs::{Rng, json, mpb, tool};
 use micropython_builder::image::uf2;
 use micropython_builder::inspect::{Description, Kind, describe};
 use serde_json::Value;

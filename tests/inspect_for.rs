@@ -12,16 +12,17 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use common::command::{mpb, stderr};
 use common::require;
 use firmware::firmware;
 use micropython_builder::firmware::Record;
 use micropython_builder::firmware::record::Role;
-use natmod::{Tools, answering, module, stderr, succeeds};
+use natmod::{Tools, answering, module, succeeds};
 use serde_json::Value;
 use tempfile::TempDir;
 
 fn inspect(target: &Path, file: &Path, more: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut command = mpb();
     command.arg("inspect").arg("--for").arg(target).arg(file).args(more).output().unwrap()
 }
 
@@ -60,7 +61,7 @@ fn a_firmware_is_booted_and_asked() {
     // Where it says no, MicroPython does, too; and where it says yes.
     for (file, expected) in [(&fits, Some(0)), (&differs, Some(6))] {
         fs::copy(file, directory.path().join("mymodule.mpy")).unwrap();
-        let mut run = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        let mut run = mpb();
         run.arg("run").arg(&board).arg("--mount").arg(directory.path());
         let output = run.args(["--exec", "import mymodule; print(mymodule.answer(7))"]).output();
         let output = output.unwrap();

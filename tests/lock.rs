@@ -10,20 +10,15 @@ mod server;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use common::command::{mpb, outcome};
 use micropython_builder::component::Lock;
 use micropython_builder::source::nar_hash;
 use registry::{Registry, files};
 use serde_json::{Value, json};
 use server::Reply;
 use tempfile::TempDir;
-
-fn run(command: &mut Command) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap_or(-1), text(stdout), text(stderr))
-}
 
 /// What the tests take for a MicroPython tree.
 fn micropython(manifest: &str) -> TempDir {
@@ -35,7 +30,7 @@ fn micropython(manifest: &str) -> TempDir {
 }
 
 fn command(registry: &Registry, tree: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut command = mpb();
     command.env("IDF_COMPONENT_STORAGE_URL", registry.url()).env_remove("MICROPYTHON_BUILDER_PINS");
     command.arg("lock").arg("--micropython").arg(tree);
     command
@@ -61,7 +56,7 @@ fn by_the_manager(
     manager.env("IDF_TARGET", target).env("IDF_VERSION", "5.5.1").env("IDF_PATH", project);
     manager.env("IDF_COMPONENT_STORAGE_URL", registry.url());
     manager.env("IDF_COMPONENT_CACHE_PATH", project.join("cache"));
-    let (code, stdout, stderr) = run(&mut manager);
+    let (code, stdout, stderr) = outcome(&mut manager);
     match code {
         0 => Ok(fs::read_to_string(project.join("dependencies.lock")).unwrap()),
         _ => Err(format!("{stdout}{stderr}")),
@@ -163,7 +158,7 @@ fn the_manager_resolves_the_same_lock() {
         let out = tree.path().join("lock");
         let mut lock = command(&registry, tree.path());
         lock.args(["--target", target, "--idf-version", "5.5.1", "--out"]).arg(&out);
-        let (code, _, stderr) = run(&mut lock);
+        let (code, _, stderr) = outcome(&mut lock);
         match expected {
             Ok(expected) => {
                 assert_eq!(code, 0, "{manifest}{stderr}");
@@ -198,7 +193,7 @@ fn a_failure_says_why() {
         let tree = micropython(manifest);
         let mut lock = command(&registry, tree.path());
         lock.args(["--target", "esp32", "--idf-version", "5.5.1", "--out", "/nonexistent/lock"]);
-        let (code, _, stderr) = run(&mut lock);
+        let (code, _, stderr) = outcome(&mut lock);
         assert_eq!(code, 3, "{stderr}");
         assert!(stderr.contains(expected), "{expected}\n{stderr}");
     }
@@ -210,7 +205,7 @@ fn locked_tree(registry: &Registry) -> (TempDir, PathBuf) {
     let own = tree.path().join("ports/esp32/lockfiles/dependencies.lock.esp32c3");
     let mut lock = command(registry, tree.path());
     lock.args(["--target", "esp32c3", "--idf-version", "5.4.0", "--out"]).arg(&own);
-    let (code, _, stderr) = run(&mut lock);
+    let (code, _, stderr) = outcome(&mut lock);
     assert_eq!(code, 0, "{stderr}");
     // Upstream has tested something older than the newest.
     let older = registry.routes.lock().unwrap()["/components/espressif/base.json"][0].clone();
@@ -237,7 +232,7 @@ fn what_upstream_locks_is_kept() {
     let lock = |more: &[&str]| {
         let mut lock = command(&registry, tree.path());
         lock.args(["--target", "esp32c3", "--out"]).arg(&out).args(more);
-        let (code, stdout, stderr) = run(&mut lock);
+        let (code, stdout, stderr) = outcome(&mut lock);
         assert_eq!(code, 0, "{stderr}");
         stdout
     };
@@ -263,7 +258,7 @@ fn what_upstream_locks_is_kept() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"dependencies:\n  future: '*'\n").unwrap();
     drop(writer);
-    let (code, stdout, stderr) = run(piped.stdin(reader));
+    let (code, stdout, stderr) = outcome(piped.stdin(reader));
     assert!(code == 0 && stdout.contains("espressif/future 1.0.0"), "{stdout}{stderr}");
     // Something that upstream's version does not satisfy.
     fs::write(&extra, "dependencies:\n  base: '>=1.1.1'\n").unwrap();
@@ -282,7 +277,7 @@ fn what_cannot_be_asked_is_said_at_once() {
     fs::write(&extra, "dependencies:\n  some/thing: {git: 'file:///nonexistent/x.git'}\n").unwrap();
     let mut lock = command(&registry, tree.path());
     lock.args(["--target", "esp32c3", "--out", "x", "--manifest"]).arg(&extra);
-    let (code, _, stderr) = run(&mut lock);
+    let (code, _, stderr) = outcome(&mut lock);
     assert_eq!(code, 5, "{stderr}");
     let expected = "git cannot ask file:///nonexistent/x.git: '/nonexistent/x.git' does not appear";
     assert!(stderr.contains(expected) && !stderr.contains("other versions"), "{stderr}");
@@ -296,7 +291,7 @@ fn stale_locks_are_found_and_the_command_is_given() {
     let lock = |arguments: &[&str]| {
         let mut lock = command(&registry, tree.path());
         lock.args(["--target", "esp32c3", "--check", "--out"]).arg(&own).args(arguments);
-        run(&mut lock)
+        outcome(&mut lock)
     };
     assert_eq!(lock(&[]).0, 0);
     assert_eq!(lock(&["--idf-version", "5.5.0"]).0, 0);
@@ -304,11 +299,11 @@ fn stale_locks_are_found_and_the_command_is_given() {
     assert_eq!(code, 3);
     assert!(stderr.contains("espressif/base in it needs ESP-IDF >=5.0, this is 4.4.0"), "{stderr}");
 
-    let mut vendor = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut vendor = mpb();
     vendor.env("IDF_COMPONENT_STORAGE_URL", registry.url());
     vendor.args(["vendor", "--target", "esp32c3", "--micropython"]).arg(tree.path());
     vendor.arg("--out").arg(tree.path().join("managed"));
-    assert_eq!(run(&mut vendor).0, 0);
+    assert_eq!(outcome(&mut vendor).0, 0);
 
     let manifest = tree.path().join("ports/esp32/main/idf_component.yml");
     fs::write(&manifest, "dependencies:\n  base: ^1.0.0\n  idf: '>=5.2'\n").unwrap();
@@ -316,10 +311,10 @@ fn stale_locks_are_found_and_the_command_is_given() {
     assert_eq!(code, 3);
     assert!(stderr.contains("is stale: the manifests were changed after it was made"), "{stderr}");
     assert!(stderr.contains("`micropython-builder lock --micropython"), "{stderr}");
-    let (code, _, stderr) = run(&mut vendor);
+    let (code, _, stderr) = outcome(&mut vendor);
     assert_eq!(code, 3);
     assert!(stderr.contains("is stale") && stderr.contains("micropython-builder lock"), "{stderr}");
-    let (code, _, stderr) = run(vendor.args(["--target", "esp32s3"]));
+    let (code, _, stderr) = outcome(vendor.args(["--target", "esp32s3"]));
     assert_eq!(code, 3, "{stderr}");
 }
 
@@ -330,7 +325,7 @@ fn pins_are_written_with_the_lock() {
     let (out, pins) = (tree.path().join("locks"), tree.path().join("pins.json"));
     let mut lock = command(&registry, tree.path());
     lock.args(["--json", "--target", "esp32,esp32s3", "--idf-version", "5.5.1", "--out"]).arg(&out);
-    let (code, stdout, stderr) = run(lock.arg("--write-pins").arg(&pins));
+    let (code, stdout, stderr) = outcome(lock.arg("--write-pins").arg(&pins));
     assert_eq!(code, 0, "{stderr}");
     let answer: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(answer["schema"], 1);
@@ -360,7 +355,7 @@ fn branches_of_git_repositories_are_resolved() {
             .args(["-c", "user.name=x", "-c", "user.email=x@example.org"])
             .args(arguments);
         git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        let (code, stdout, stderr) = run(&mut git);
+        let (code, stdout, stderr) = outcome(&mut git);
         assert_eq!(code, 0, "{stderr}");
         stdout.trim().to_owned()
     };
@@ -385,7 +380,7 @@ fn branches_of_git_repositories_are_resolved() {
         let out = tree.path().join("lock");
         let mut lock = command(&registry, tree.path());
         lock.args(["--target", "esp32c3", "--idf-version", "5.5.1", "--out"]).arg(&out);
-        let (code, stdout, stderr) = run(&mut lock);
+        let (code, stdout, stderr) = outcome(&mut lock);
         assert_eq!(code, 0, "{stderr}");
         assert!(stdout.contains(&format!("some/thing {commit}")), "{stdout}");
         assert!(stdout.contains("espressif/base 1.1.1~2"), "{stdout}");
@@ -396,9 +391,9 @@ fn branches_of_git_repositories_are_resolved() {
             assert_eq!(fs::read_to_string(&out).unwrap(), expected);
         }
         let managed = tree.path().join("managed");
-        let mut vendor = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        let mut vendor = mpb();
         vendor.env("IDF_COMPONENT_STORAGE_URL", registry.url()).arg("vendor");
-        let (code, _, stderr) = run(vendor.arg("--lock").arg(&out).arg("--out").arg(&managed));
+        let (code, _, stderr) = outcome(vendor.arg("--lock").arg(&out).arg("--out").arg(&managed));
         assert_eq!(code, 0, "{stderr}");
         nar_hash(&managed).unwrap();
     }
@@ -409,7 +404,7 @@ fn branches_of_git_repositories_are_resolved() {
     let tree = micropython(&missing);
     let mut lock = command(&registry, tree.path());
     let (code, _, stderr) =
-        run(lock.args(["--target", "esp32c3", "--idf-version", "5.5.1", "--out", "x"]));
+        outcome(lock.args(["--target", "esp32c3", "--idf-version", "5.5.1", "--out", "x"]));
     assert_eq!(code, 5);
     assert!(stderr.contains("has no branch or tag none"), "{stderr}");
 }
@@ -419,11 +414,11 @@ fn usage() {
     let registry = world();
     let tree = micropython("dependencies:\n  base: '*'\n");
     let (code, _, stderr) =
-        run(command(&registry, tree.path()).args(["--target", "esp32", "--out", "x"]));
+        outcome(command(&registry, tree.path()).args(["--target", "esp32", "--out", "x"]));
     assert_eq!(code, 2);
     assert!(stderr.contains("--idf-version VERSION or --idf DIR"), "{stderr}");
     let nowhere = tree.path().join("nowhere");
-    let (code, _, _) = run(command(&registry, &nowhere).args([
+    let (code, _, _) = outcome(command(&registry, &nowhere).args([
         "--target",
         "esp32",
         "--idf-version",

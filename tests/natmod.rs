@@ -11,7 +11,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use natmod::{Tools, answering, module, module_with, record, stderr, succeeds};
+use common::command::{mpb, stderr};
+use natmod::{Tools, answering, module, module_with, record, succeeds};
 
 /// A cache of this test's own, so that nothing is there from other runs.
 fn own_cache(command: &mut Command, cache: &Path) {
@@ -107,7 +108,7 @@ fn both_linkers_give_the_same_bytes_and_only_one_needs_python() {
     let top = tempfile::tempdir().unwrap();
     let build = |linker: &str, python: &Path| {
         let out = top.path().join(linker);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        let mut command = mpb();
         command.arg("natmod").arg(module.path()).arg("--micropython").arg(&tools.tree);
         command.arg("--out").arg(&out).args(["--linker", linker, "--arch", "x64,x86", "--python"]);
         succeeds(command.arg(python).arg("--rebuild"));

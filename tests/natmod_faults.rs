@@ -8,8 +8,9 @@ mod natmod;
 use std::fs;
 use std::process::{Command, Output};
 
+use common::command::{mpb, stderr};
 use common::require;
-use natmod::{Tools, answering, module, record, stderr, succeeds};
+use natmod::{Tools, answering, module, record, succeeds};
 use predicates::prelude::*;
 use predicates::str::contains;
 
@@ -259,7 +260,7 @@ fn bad_input_gets_an_answer_that_helps() {
             fs::write(module.join("Makefile"), makefile).unwrap();
         }
         let out = directory.path().join("dist");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        let mut command = mpb();
         command.arg("natmod").arg(&module).current_dir(&module);
         command.arg("--micropython").arg(&tools.tree);
         for (option, value) in [("--python", &tools.python), ("--out", &out)] {
@@ -350,7 +351,7 @@ fn only_one_release_for_a_version() {
 
 #[test]
 fn versions_that_are_not_known_are_refused_with_those_that_are() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut command = mpb();
     let output = command.args(["natmod", "--mpy-version", "6.4"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(contains("6.3").and(contains("6.1")).eval(&stderr(&output)));

@@ -15,8 +15,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use common::command::stderr;
 use generated::Generated;
-use linking::{Module, Tools, compile, compiler, mpb, run, stderr, tools};
+use linking::{Module, Tools, compile, compiler, mpb, run, tools};
 use oracle::Dice;
 use tempfile::TempDir;
 

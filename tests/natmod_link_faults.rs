@@ -11,7 +11,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use linking::{Tools, compile, compiler, mpb, run, stderr, tools};
+use common::command::stderr;
+use linking::{Tools, compile, compiler, mpb, run, tools};
 use tempfile::TempDir;
 
 /// What is wrong with C files for an architecture, and what is to be said about it.

@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use common::command::stderr;
 use common::require;
 use firmware::firmware;
 use micropython_builder::firmware::Record;
 use micropython_builder::firmware::record::Role;
-use natmod::{Tools, record, stderr, succeeds};
+use natmod::{Tools, record, succeeds};
 use runners::{
     RUNNERS, Runner, call0_prefix, on_every_architecture, program, run_with, xtensa_compilers,
 };

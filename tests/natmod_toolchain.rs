@@ -9,12 +9,13 @@ mod server;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use common::command::{mpb, stderr};
 use common::require;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use natmod::{Tools, answering, module, record, stderr};
+use natmod::{Tools, answering, module, record};
 use serde_json::json;
 use server::{Reply, Server};
 use tar::{EntryType, Header};
@@ -124,7 +125,7 @@ fn an_archive_that_differs_from_its_pin_is_not_kept() {
 
 #[test]
 fn what_is_pinned_for_nobody_is_said_so() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut command = mpb();
     let Some(tools) = Tools::find() else { return };
     let module = module(&[("mymodule.c", &answering("", "n + 1"))]);
     command.arg("natmod").arg(module.path()).arg("--micropython").arg(&tools.tree);

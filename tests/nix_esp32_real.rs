@@ -14,6 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::command::mpb;
 use figures::{Figure, Section};
 use nix::{Nix, ran, suite, system};
 
@@ -90,7 +91,7 @@ fn one_frozen_module_more_costs_little_and_gives_what_a_whole_build_gives() {
     }
 
     let Some(qemu) = std::env::var_os("MPB_ESP_QEMU") else { return };
-    let mut run = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut run = mpb();
     run.arg("run").arg(out).arg("--emulator").arg(qemu);
     run.args(["--exec", "import added, aioespnow; print(added.ANSWER)"]);
     let said = ran(run);

@@ -15,12 +15,13 @@ use std::fs;
 use std::process::Command;
 use std::time::SystemTime;
 
+use common::command::outcome;
 use micropython_builder::source::{Sha256Hash, nar_hash};
 use nix::{BOTH, Nix, Suite, physical, ran, suite, system};
 use registry::{Registry, files};
 use serde_json::json;
 use server::{Reply, Server};
-use vendoring::{command, place, run};
+use vendoring::{command, place};
 
 /// A derivation of the stand-in, as an expression. It differs each time, and so is built.
 fn expression(suite: &Suite, derivation: &str) -> [String; 4] {
@@ -153,7 +154,7 @@ fn components_come_from_a_registry_as_their_pins_say() {
         .arg(&out)
         .arg("--write-pins")
         .arg(&pins);
-    assert_eq!(run(&mut vendor).0, 0);
+    assert_eq!(outcome(&mut vendor).0, 0);
 
     fs::remove_dir_all(&out).unwrap();
     fs::write(directory.path().join("flake.nix"), COMPONENTS).unwrap();

@@ -12,7 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use inputs::{Rng, json, mpb, stderr, stdout, tool};
+use common::command::{stderr, stdout};
+use inputs::{Rng, json, mpb, tool};
 use micropython_builder::image::partition::{Options, Partition, SecureBoot, Table};
 use ring::digest::{SHA256, digest};
 use tempfile::TempDir;

@@ -1,31 +1,24 @@
 //! What a release is made of: notes from the changelog, archives, and workflows that use what they say.
 
+mod common;
+
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
 
+use common::command::{failed, names_in, repository, stderr, succeed, succeeded};
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 fn script(name: &str, arguments: &[&str]) -> Output {
-    Command::new(repository().join("scripts").join(name)).args(arguments).output().unwrap()
-}
-
-fn stdout(output: Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    Command::new(repository("scripts").join(name)).args(arguments).output().unwrap()
 }
 
 #[test]
 fn the_notes_are_the_changelogs_section_of_the_version() {
-    let notes = stdout(script("changelog", &[&format!("v{VERSION}")]));
-    let changelog = fs::read_to_string(repository().join("CHANGELOG.md")).unwrap();
+    let notes = succeeded(&script("changelog", &[&format!("v{VERSION}")]));
+    let changelog = fs::read_to_string(repository("CHANGELOG.md")).unwrap();
     assert!(changelog.contains(&notes), "{notes}");
     assert!(notes.contains("### "), "{notes}");
     assert!(!notes.starts_with('\n') && !notes.contains("\n## "), "{notes}");
@@ -34,10 +27,8 @@ fn the_notes_are_the_changelogs_section_of_the_version() {
 #[test]
 fn a_tag_of_another_version_is_refused() {
     for tag in ["v99.0.0", VERSION, ""] {
-        let output = script("changelog", &[tag]);
-        assert_eq!(output.status.code(), Some(3), "{tag}");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains(&format!("the version in Cargo.toml is {VERSION}")), "{said}");
+        let expected = format!("the version in Cargo.toml is {VERSION}");
+        failed(&script("changelog", &[tag]), 3, &[&expected]);
     }
 }
 
@@ -46,29 +37,20 @@ fn an_archive_unpacks_into_a_prefix_and_has_its_sum() {
     let scratch = TempDir::new().unwrap();
     let out = scratch.path().join("artefacts");
     let program = env!("CARGO_BIN_EXE_micropython-builder");
-    stdout(script("archive", &[program, "x86_64-linux", out.to_str().unwrap()]));
+    succeeded(&script("archive", &[program, "x86_64-linux", out.to_str().unwrap()]));
 
     let archive = format!("micropython-builder-{VERSION}-x86_64-linux.tar.gz");
-    let mut names: Vec<_> =
-        fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    names.sort();
-    assert_eq!(names, [archive.as_str(), &format!("{archive}.sha256")]);
-    stdout(
-        Command::new("sha256sum")
-            .args(["--check", &format!("{archive}.sha256")])
-            .current_dir(&out)
-            .output()
-            .unwrap(),
-    );
+    assert_eq!(names_in(&out), [archive.as_str(), &format!("{archive}.sha256")]);
+    let sums = format!("{archive}.sha256");
+    succeed(Command::new("sha256sum").args(["--check", &sums]).current_dir(&out));
 
     let prefix = scratch.path().join("prefix");
     fs::create_dir(&prefix).unwrap();
     let mut tar = Command::new("tar");
     tar.arg("-xzf").arg(out.join(archive)).args(["--strip-components", "1", "-C"]).arg(&prefix);
-    stdout(tar.output().unwrap());
-    let version =
-        Command::new(prefix.join("bin/micropython-builder")).arg("--version").output().unwrap();
-    assert!(stdout(version).contains(VERSION));
+    succeed(tar);
+    let version = succeed(Command::new(prefix.join("bin/micropython-builder")).arg("--version"));
+    assert!(version.contains(VERSION));
     for file in [
         "lib/udev/rules.d/70-micropython-builder.rules",
         "share/bash-completion/completions/micropython-builder",
@@ -86,12 +68,11 @@ fn an_archive_unpacks_into_a_prefix_and_has_its_sum() {
 /// A tag of an action can be moved to other code; a commit cannot.
 #[test]
 fn actions_are_pinned_by_commit() {
-    let workflows = WalkDir::new(repository().join(".github"))
-        .into_iter()
-        .map(|entry| entry.unwrap().into_path());
+    let workflows =
+        WalkDir::new(repository(".github")).into_iter().map(|entry| entry.unwrap().into_path());
     let mut files: Vec<_> =
         workflows.filter(|path| path.extension().is_some_and(|it| it == "yml")).collect();
-    files.push(repository().join("action.yml"));
+    files.push(repository("action.yml"));
     let mut count = 0;
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
@@ -116,11 +97,11 @@ fn actions_are_pinned_by_commit() {
 #[test]
 fn the_package_has_what_it_is_built_from() {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["package", "--list", "--allow-dirty", "--offline"]).current_dir(repository());
+    cargo.args(["package", "--list", "--allow-dirty", "--offline"]).current_dir(repository("."));
     let output = cargo.output().unwrap();
-    let warnings = String::from_utf8_lossy(&output.stderr).into_owned();
+    let warnings = stderr(&output);
     assert!(!warnings.contains("warning"), "{warnings}");
-    let files = stdout(output);
+    let files = succeeded(&output);
     for file in [
         "build.rs",
         "src/main.rs",

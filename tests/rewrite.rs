@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
+use common::command::{failed, mpb, stderr, succeeded};
 use common::require;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -15,23 +16,8 @@ const TABLE: &[u8] =
     b"// \xe9\r\nstatic const char table[] = \"\xff\";\r\nint f(int i) { return table[i]; }\r\n";
 
 fn rewrite(directory: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut command = mpb();
     command.arg("rewrite").args(arguments).current_dir(directory).output().unwrap()
-}
-
-#[track_caller]
-fn succeed(output: &Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-#[track_caller]
-fn fail(output: &Output, code: i32, words: &[&str]) {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
-    let text = String::from_utf8_lossy(&output.stderr);
-    for word in words {
-        assert!(text.contains(word), "{word:?} is not in:\n{text}");
-    }
 }
 
 /// A module with a file that changes, one that does not, a header for both, and files of other kinds.
@@ -75,8 +61,8 @@ fn files_are_changed_in_place_and_only_those() {
     let directory = module();
     let before = contents(directory.path());
     let output = rewrite(directory.path(), &["src"]);
-    let listed = succeed(&output);
-    let said = String::from_utf8_lossy(&output.stderr);
+    let listed = succeeded(&output);
+    let said = stderr(&output);
     assert!(listed.starts_with("src/once.h:1: once .rodata.once."), "{listed}");
     assert!(listed.contains("src/table.c:2: table .rodata.table."), "{listed}");
     assert_eq!(listed.lines().count(), 2);
@@ -96,7 +82,7 @@ fn files_are_changed_in_place_and_only_those() {
     assert_eq!(mode & 0o777, 0o640);
 
     let after = contents(directory.path());
-    assert_eq!(succeed(&rewrite(directory.path(), &["src"])), "");
+    assert_eq!(succeeded(&rewrite(directory.path(), &["src"])), "");
     assert_eq!(contents(directory.path()), after);
 }
 
@@ -105,11 +91,11 @@ fn check_says_by_its_exit_code_whether_something_would_change() {
     let directory = module();
     let before = contents(directory.path());
     let output = rewrite(directory.path(), &["--check", "src"]);
-    fail(&output, 3, &["2 objects in 2 of 6 files would get a section"]);
+    failed(&output, 3, &["2 objects in 2 of 6 files would get a section"]);
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
     assert_eq!(contents(directory.path()), before);
-    succeed(&rewrite(directory.path(), &["src"]));
-    succeed(&rewrite(directory.path(), &["--check", "src"]));
+    succeeded(&rewrite(directory.path(), &["src"]));
+    succeeded(&rewrite(directory.path(), &["--check", "src"]));
 }
 
 #[test]
@@ -135,7 +121,7 @@ fn a_diff_makes_of_the_files_what_the_rewrite_makes_of_them() {
         .unwrap();
     assert!(patch.status.success(), "{patch:?}");
     fs::remove_file(diff).unwrap();
-    succeed(&rewrite(rewritten.path(), &["src"]));
+    succeeded(&rewrite(rewritten.path(), &["src"]));
     assert_eq!(contents(patched.path()), contents(rewritten.path()));
 
     let checked = rewrite(module().path(), &["--diff", "--check", "src"]);
@@ -163,7 +149,7 @@ fn a_diff_makes_of_the_files_what_the_rewrite_makes_of_them() {
 fn json_tells_all_of_it() {
     let directory = module();
     fs::write(directory.path().join("src/odd.c"), "static const int t = 1; /* open").unwrap();
-    let json = succeed(&rewrite(directory.path(), &["--diff", "--json", "src"]));
+    let json = succeeded(&rewrite(directory.path(), &["--diff", "--json", "src"]));
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["schema"], 1);
     assert_eq!(json["written"], false);
@@ -185,7 +171,7 @@ fn firmware_is_given_the_sections_of_its_compiler() {
     let source = "static const char a[] = \"\";\nstatic const char *const b = \"\";\n";
     fs::write(directory.path().join("a.c"), source).unwrap();
     let output = rewrite(directory.path(), &["--for", "firmware", "--check", "a.c"]);
-    fail(&output, 3, &["b stays as it is: it may hold addresses"]);
+    failed(&output, 3, &["b stays as it is: it may hold addresses"]);
     assert!(output.stdout.ends_with(b"a.c:1: a .rodata.a\n"));
 }
 
@@ -196,7 +182,7 @@ fn a_file_is_found_through_a_symlink_and_counted_once() {
     symlink("src/table.c", root.join("link.c")).unwrap();
     symlink("../src/table.c", root.join("src/inner.c")).unwrap();
     let output = rewrite(root, &["link.c", "src/table.c", "src"]);
-    assert_eq!(succeed(&output).lines().count(), 2);
+    assert_eq!(succeeded(&output).lines().count(), 2);
     assert!(root.join("link.c").is_symlink());
     assert!(root.join("src/inner.c").is_symlink());
     let after = fs::read(root.join("link.c")).unwrap();
@@ -215,19 +201,19 @@ fn bad_input_is_refused_before_anything_is_written() {
     fs::write(root.join("open.c"), "static const int t = 1;\nchar *s = \"open;\n").unwrap();
     let before = contents(root);
     let go = |path: &str| rewrite(root, &["src", path]);
-    fail(&go("nowhere"), 3, &["cannot read nowhere: no such file"]);
-    fail(&go("empty"), 3, &["empty holds no C files", "hint:"]);
-    fail(&go("src/Makefile"), 3, &["src/Makefile is no C file", "hint:"]);
-    fail(&go("src/c.cpp"), 3, &["src/c.cpp is no C file", "hint:"]);
-    fail(&go("dangling.c"), 3, &["cannot read dangling.c: no such file"]);
-    fail(&go("fixed.c"), 3, &["fixed.c is read-only", "hint: make it writable: chmod u+w"]);
-    fail(&rewrite(root, &[]), 2, &["PATH"]);
-    fail(&rewrite(root, &["--for", "windows", "src"]), 2, &["natmod"]);
+    failed(&go("nowhere"), 3, &["cannot read nowhere: no such file"]);
+    failed(&go("empty"), 3, &["empty holds no C files", "hint:"]);
+    failed(&go("src/Makefile"), 3, &["src/Makefile is no C file", "hint:"]);
+    failed(&go("src/c.cpp"), 3, &["src/c.cpp is no C file", "hint:"]);
+    failed(&go("dangling.c"), 3, &["cannot read dangling.c: no such file"]);
+    failed(&go("fixed.c"), 3, &["fixed.c is read-only", "hint: make it writable: chmod u+w"]);
+    failed(&rewrite(root, &[]), 2, &["PATH"]);
+    failed(&rewrite(root, &["--for", "windows", "src"]), 2, &["natmod"]);
     assert_eq!(contents(root), before);
 
     let output = rewrite(root, &["image.c", "open.c"]);
-    assert_eq!(succeed(&output), "");
-    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(succeeded(&output), "");
+    let said = stderr(&output);
     assert!(said.contains("image.c:1: the file stays as it is: it holds a zero byte"), "{said}");
     assert!(said.contains("open.c:2: the file stays as it is: a quote is not closed"), "{said}");
     assert_eq!(contents(root), before);

@@ -1,21 +1,15 @@
 //! `run` with firmware that boots from flash: which emulators will do.
 
+mod common;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
 
+use common::command::{fail, mpb, stderr};
 use micropython_builder::firmware::record::{Role, describe_file};
 use serde_json::json;
 use tempfile::TempDir;
-
-fn mpb() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_micropython-builder"))
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -51,12 +45,7 @@ fn an_emulator_without_the_machine_is_told_apart_from_one_that_is_missing() {
     let run = |firmware: &TempDir, more: &[&str], code: i32, words: &[&str]| {
         let mut command = mpb();
         command.arg("run").arg(firmware.path()).args(["--exec", "1"]).args(more);
-        let output = command.output().unwrap();
-        let text = stderr(&output);
-        assert_eq!(output.status.code(), Some(code), "{text}");
-        for word in words {
-            assert!(text.contains(word), "{word:?} is not in:\n{text}");
-        }
+        fail(command, code, words);
     };
     let espressif = "https://github.com/espressif/qemu";
     run(&firmware, &[], 3, &["qemu-of-nowhere is not installed", espressif, "--emulator FILE"]);

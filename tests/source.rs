@@ -3,6 +3,7 @@
 
 #[path = "common/archives.rs"]
 mod archives;
+mod common;
 #[path = "common/releases.rs"]
 mod releases;
 #[path = "common/server.rs"]
@@ -15,6 +16,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::command::{failed, stderr};
 use micropython_builder::error::Kind;
 use micropython_builder::report::Silent;
 use micropython_builder::source::{Limits, Origin, Request, Sha256Hash, nar_hash};
@@ -253,7 +255,7 @@ fn an_interrupt_ends_a_hanging_download() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
 
     let output = world.command(&server).arg(VERSION).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(server.asked().last().unwrap().range, Some(1000));
 }
 
@@ -280,9 +282,7 @@ fn submodules_are_got_by_their_pins() {
         ("../..", 3, "has no submodule ../.."),
     ] {
         let output = world.command(&server).args([VERSION, "--submodule", path]).output().unwrap();
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{message}");
-        assert!(message.contains(expected), "{message}");
+        failed(&output, code, &[expected]);
     }
     // What the tree itself contains comes first.
     let output = world.command(&server).args([VERSION, "--submodule", "lib"]).output().unwrap();
@@ -305,9 +305,7 @@ fn what_is_no_source_is_refused() {
         (world.directory.path().as_os_str(), "py/mpconfig.h, mpy-cross, ports are missing"),
     ] {
         let output = world.command(&server).arg(argument).output().unwrap();
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(3), "{message}");
-        assert!(message.contains(expected) && message.contains("hint:"), "{message}");
+        failed(&output, 3, &[expected, "hint:"]);
     }
     assert!(server.asked().is_empty());
 }

@@ -5,8 +5,9 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
+use common::command::{failed, mpb, stderr};
 use common::require;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -102,7 +103,7 @@ impl Machine {
     }
 
     fn source(&self, arguments: &[&str]) -> Output {
-        let output = Command::new(env!("CARGO_BIN_EXE_micropython-builder"))
+        let output = mpb()
             .arg("source")
             .args(arguments)
             .env("APT_CONFIG", self.at("apt.conf"))
@@ -116,15 +117,12 @@ impl Machine {
 
     fn json(&self, arguments: &[&str]) -> Value {
         let output = self.source(&[&["--json"], arguments].concat());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}", stderr(&output));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
     fn fails(&self, expected: &[&str]) {
-        let output = self.source(&["debian"]);
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(5), "{message}");
-        assert!(expected.iter().all(|part| message.contains(part)), "{message}");
+        failed(&self.source(&["debian"]), 5, expected);
     }
 
     fn trees(&self) -> usize {
@@ -207,13 +205,7 @@ fn what_the_mirror_does_not_have_is_said_in_apts_words() {
     }
     let machine = Machine::new();
     machine.write_pins(json!({}));
-    let output = machine.source(&["debian:forky"]);
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(5), "{message}");
-    assert!(
-        message.contains("forky from file:") && message.contains("apt-get says: "),
-        "{message}"
-    );
+    failed(&machine.source(&["debian:forky"]), 5, &["forky from file:", "apt-get says: "]);
 
     // Bytes that the index does not vouch for.
     fs::write(machine.at("debian/pool").join(TARBALL), "something else").unwrap();
@@ -231,13 +223,13 @@ fn this_machines_mirror_has_micropython() {
         return;
     }
     let cache = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_micropython-builder"))
+    let output = mpb()
         .args(["source", "--json", "debian"])
         .env("MICROPYTHON_BUILDER_CACHE", cache.path())
         .env_remove("MICROPYTHON_BUILDER_PINS")
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}", stderr(&output));
     let tree: Value = serde_json::from_slice(&output.stdout).unwrap();
     let path = Path::new(tree["path"].as_str().unwrap());
     assert_eq!(json!(nar_hash(path).unwrap()), tree["nar"]);

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
+use common::command::succeed;
 use common::{micropython, require};
 use micropython_builder::source::version;
 
@@ -19,8 +20,7 @@ fn upstream_tag(script: &Path, tree: &Path, git: bool) -> String {
     if !git {
         command.env("GIT_DIR", tree.join("no-git"));
     }
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    succeed(&mut command);
     let text = fs::read_to_string(header.path()).unwrap();
     let line = text.lines().find(|line| line.contains("MICROPY_GIT_TAG")).unwrap();
     line.split('"').nth(1).unwrap().to_owned()
@@ -46,14 +46,9 @@ fn versions_are_what_upstreams_script_makes_of_them() {
         fs::write(tree.join(name), fs::read(source.join(name)).unwrap()).unwrap();
     }
     let git = |arguments: &[&str]| {
-        let output = Command::new("git")
-            .args(["-c", "user.name=T", "-c", "user.email=t@example.org", "-C"])
-            .arg(tree)
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=T", "-c", "user.email=t@example.org", "-C"]);
+        succeed(git.arg(tree).args(arguments)).trim().to_owned()
     };
     let agrees = || {
         let found = version(tree).unwrap();

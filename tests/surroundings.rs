@@ -1,8 +1,6 @@
 //! Machines that are not as they should be: what can be done is done, what cannot be is named with what mends
 //! it, and nothing half made is left.
 
-#[path = "common/building.rs"]
-mod building;
 mod common;
 #[path = "common/disk.rs"]
 mod disk;
@@ -13,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use building::{names_in, stderr};
+use common::command::{self, failed, names_in, stderr};
 use common::{micropython, require};
 use disk::on_a_disk_of;
 
@@ -58,19 +56,14 @@ impl Place {
 }
 
 fn mpb(directory: &Path) -> Command {
-    let mut command = building::mpb();
+    let mut command = command::mpb();
     command.current_dir(directory).stdin(Stdio::null());
     command
 }
 
 #[track_caller]
 fn is_refused(command: &mut Command, words: &[&str]) {
-    let output = command.output().unwrap();
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    for word in words {
-        assert!(said.contains(word), "{word:?} is not in: {said}");
-    }
+    failed(&command.output().unwrap(), 3, words);
 }
 
 #[test]

@@ -12,13 +12,14 @@ mod vendoring;
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
+use common::command::outcome;
 use micropython_builder::component::Lock;
 use micropython_builder::component::vendor::check;
 use micropython_builder::error::Kind;
 use micropython_builder::source::nar_hash;
 use registry::{Entry, Registry, contents, files, lock};
 use serde_json::{Value, json};
-use vendoring::{REGISTRY, command, get, place, plan, run};
+use vendoring::{REGISTRY, command, get, place, plan};
 
 #[test]
 fn components_are_laid_out_alike_wherever_they_come_from() {
@@ -28,7 +29,7 @@ fn components_are_laid_out_alike_wherever_they_come_from() {
     let (_directory, file, out) = place(&[&new, &old]);
     let mut vendor = command(&registry);
     vendor.args(["vendor", "--json", "--lock"]).arg(&file).arg("--out").arg(&out);
-    let (code, stdout, stderr) = run(&mut vendor);
+    let (code, stdout, stderr) = outcome(&mut vendor);
     assert_eq!(code, 0, "{stderr}");
     let answer: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(answer["schema"], 1);
@@ -57,7 +58,7 @@ fn components_are_laid_out_alike_wherever_they_come_from() {
 
     let mut check = command(&registry);
     check.args(["vendor", "--lock"]).arg(&file).arg("--check").arg(&out);
-    let (code, stdout, _) = run(&mut check);
+    let (code, stdout, _) = outcome(&mut check);
     assert_eq!(code, 0);
     assert!(stdout.contains("espressif/new 1.7.6~1 sha256-"), "{stdout}");
 }
@@ -102,7 +103,7 @@ fn what_was_changed_by_hand_is_not_thrown_away() {
 
     let mut forced = command(&registry);
     forced.args(["vendor", "--force", "--lock"]).arg(&file).arg("--out").arg(&out);
-    assert_eq!(run(&mut forced).0, 0);
+    assert_eq!(outcome(&mut forced).0, 0);
     assert!(check(&plan(&[&one]), &out).unwrap().is_ok());
 }
 
@@ -134,7 +135,7 @@ fn a_check_names_every_fault() {
     fs::write(out.join("stray"), "").unwrap();
     let mut check = command(&registry);
     check.args(["vendor", "--lock"]).arg(&file).arg("--check").arg(&out);
-    let (code, _, stderr) = run(&mut check);
+    let (code, _, stderr) = outcome(&mut check);
     assert_eq!(code, 5);
     for expected in [
         "espressif/missing 1.0.0 is missing",
@@ -157,7 +158,7 @@ fn only_some_components_can_be_had() {
     let vendor = |name: &str| {
         let mut vendor = command(&registry);
         vendor.args(["vendor", "--component", name, "--lock"]).arg(&file).arg("--out").arg(&out);
-        run(&mut vendor)
+        outcome(&mut vendor)
     };
     assert_eq!(vendor("one").0, 0);
     assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
@@ -183,7 +184,7 @@ fn pins_are_written_and_used() {
             .arg(&out)
             .args(arguments)
             .arg(&pins);
-        run(&mut vendor)
+        outcome(&mut vendor)
     };
     let (code, _, stderr) = vendor(&["--write-pins"]);
     assert_eq!(code, 0, "{stderr}");
@@ -205,14 +206,14 @@ fn a_component_that_is_pinned_can_be_had_without_a_lock() {
     let pins = directory.path().join("pins.json");
     let mut first = command(&registry);
     first.args(["vendor", "--lock"]).arg(&file).arg("--out").arg(&out);
-    let (code, _, stderr) = run(first.arg("--write-pins").arg(&pins));
+    let (code, _, stderr) = outcome(first.arg("--write-pins").arg(&pins));
     assert_eq!(code, 0, "{stderr}");
 
     let vendor = |named: &str| {
         let again = directory.path().join(named.replace('/', "-"));
         let mut vendor = command(&registry);
         vendor.args(["vendor", "--pinned", named, "--pins"]).arg(&pins).arg("--out").arg(&again);
-        let (code, _, stderr) = run(&mut vendor);
+        let (code, _, stderr) = outcome(&mut vendor);
         (code, stderr, again)
     };
     let (code, stderr, again) = vendor("espressif/one@1.0.0");
@@ -255,12 +256,12 @@ fn locks_that_cannot_be_used_are_refused() {
         for lock in locks {
             vendor.arg("--lock").arg(lock);
         }
-        let (code, _, stderr) = run(&mut vendor);
+        let (code, _, stderr) = outcome(&mut vendor);
         assert_eq!(code, 3, "{stderr}");
         assert!(stderr.contains(expected), "{stderr}");
         assert!(!out.exists());
     }
-    let (code, _, stderr) = run(command(&registry).args(["vendor", "--out", "x"]));
+    let (code, _, stderr) = outcome(command(&registry).args(["vendor", "--out", "x"]));
     assert_eq!(code, 2, "{stderr}");
 }
 
@@ -334,7 +335,7 @@ fn the_component_manager_takes_the_directory_without_network() {
         .env("IDF_COMPONENT_STORAGE_URL", "http://127.0.0.1:9")
         .env("IDF_COMPONENT_CHECK_NEW_VERSION", "0");
     manager.env("IDF_COMPONENT_CACHE_PATH", project.join("cache"));
-    let (code, stdout, stderr) = run(&mut manager);
+    let (code, stdout, stderr) = outcome(&mut manager);
     assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(!stdout.contains("solving dependencies"), "{stdout}");
     assert_eq!(fs::read_to_string(project.join("dependencies.lock")).unwrap(), text);

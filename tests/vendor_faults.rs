@@ -18,6 +18,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::command::outcome;
 use disk::on_a_disk_of;
 use micropython_builder::component::vendor::{check, vendor};
 use micropython_builder::error::Kind;
@@ -26,7 +27,7 @@ use micropython_builder::source::Limits;
 use registry::{Entry, Registry, files, tgz, zip};
 use serde_json::json;
 use server::Reply;
-use vendoring::{command, get, options, place, plan, run, vendor_with};
+use vendoring::{command, get, options, place, plan, vendor_with};
 
 #[test]
 fn files_that_differ_from_the_lock_never_arrive() {
@@ -38,7 +39,7 @@ fn files_that_differ_from_the_lock_never_arrive() {
     registry.answer(&good.url, vec![Reply::Whole(zip(&changed))]);
     let mut vendor = command(&registry);
     vendor.args(["vendor", "--lock"]).arg(&file).arg("--out").arg(&out);
-    let (code, stdout, stderr) = run(&mut vendor);
+    let (code, stdout, stderr) = outcome(&mut vendor);
     assert_eq!((code, stdout.as_str()), (5, ""));
     assert!(stderr.contains("its hash differs from the lock"), "{stderr}");
     assert!(stderr.contains(&good.hash.to_string()), "{stderr}");
@@ -59,7 +60,7 @@ fn withdrawn_and_missing_versions() {
     let (_directory, file, out) = place(&[&yanked]);
     let mut vendor = command(&registry);
     vendor.args(["vendor", "--lock"]).arg(&file).arg("--out").arg(&out);
-    let (code, _, stderr) = run(&mut vendor);
+    let (code, _, stderr) = outcome(&mut vendor);
     assert_eq!(code, 0, "a lock that names a withdrawn version still builds: {stderr}");
     assert!(
         stderr.contains("espressif/yanked 1.0.0 was withdrawn on 2024-02-02: it bites"),
@@ -312,7 +313,7 @@ fn a_full_disk_is_reported_and_the_next_run_completes() {
     let Some(mut shell) = on_a_disk_of("4m", &full, script) else { return };
     shell.arg(env!("CARGO_BIN_EXE_micropython-builder")).arg(&file);
     shell.env("IDF_COMPONENT_STORAGE_URL", registry.url());
-    let (_, stdout, stderr) = run(&mut shell);
+    let (_, stdout, stderr) = outcome(&mut shell);
     assert_eq!(stdout, "3 0\n", "{stderr}");
     assert!(stderr.contains("no space left on device"), "{stderr}");
 }
@@ -352,7 +353,7 @@ fn a_run_that_was_killed_is_continued() {
     assert!(!out.join("espressif__big").exists());
 
     let before = registry.server.asked().len();
-    let (code, _, stderr) = run(vendor.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let (code, _, stderr) = outcome(vendor.stdout(Stdio::piped()).stderr(Stdio::piped()));
     assert_eq!(code, 0, "{stderr}");
     assert!(check(&plan(&[&small, &big]), &out).unwrap().is_ok());
     let asked = registry.server.asked();

@@ -12,6 +12,7 @@ mod vendoring;
 use std::fs;
 use std::process::Command;
 
+use common::command::outcome;
 use micropython_builder::component::Lock;
 use micropython_builder::component::plan::Plan;
 use micropython_builder::component::vendor::{check, vendor};
@@ -22,7 +23,7 @@ use micropython_builder::source::nar_hash;
 use registry::{Registry, files, tgz};
 use serde_json::{Value, json};
 use server::Reply;
-use vendoring::{command, get, options, place, run, vendor_with};
+use vendoring::{command, get, options, place, vendor_with};
 
 #[test]
 fn another_registry_is_asked_where_its_files_are() {
@@ -58,7 +59,7 @@ fn a_mirror_may_be_a_directory() {
     let url = format!("file://{}", mirror.path().display()).replace('%', "%25").replace(' ', "%20");
     let mut vendor = command(&registry);
     vendor.args(["vendor", "--lock"]).arg(&file).arg("--out").arg(&out);
-    let (code, _, stderr) = run(vendor.env("IDF_COMPONENT_STORAGE_URL", url));
+    let (code, _, stderr) = outcome(vendor.env("IDF_COMPONENT_STORAGE_URL", url));
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(registry.server.asked().len(), 0);
 }
@@ -108,7 +109,7 @@ fn git_sources_come_from_the_forge_or_with_git() {
             .args(["-c", "user.name=x", "-c", "user.email=x@example.org"])
             .args(arguments);
         git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        let (code, stdout, stderr) = run(&mut git);
+        let (code, stdout, stderr) = outcome(&mut git);
         assert_eq!(code, 0, "{stderr}");
         stdout.trim().to_owned()
     };
@@ -205,7 +206,7 @@ fn the_repository_of_an_upload_gives_what_the_registry_serves() {
         let mut vendor = command(&registry);
         vendor.args(["vendor", "--json", "--lock"]).arg(&file).arg("--out").arg(&out);
         vendor.env("IDF_COMPONENT_API_TIMEOUT", "5").arg("--pins").arg(&pin_file);
-        run(&mut vendor)
+        outcome(&mut vendor)
     };
     let (code, stdout, stderr) = vendor();
     assert_eq!(code, 0, "{stderr}");

@@ -8,8 +8,8 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use common::command::mpb;
 use micropython_builder::pins::{self, ComponentSource, Components};
 
 /// The repositories that a component can be had from.
@@ -45,7 +45,7 @@ fn every_release_can_be_vendored() {
     for (release, locks) in &pins.releases {
         for (target, lock) in &locks.targets {
             let out = tempfile::tempdir().unwrap();
-            let mut vendor = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+            let mut vendor = mpb();
             vendor
                 .args(["vendor", "--release", release, "--target", target, "--out"])
                 .arg(out.path());

@@ -1,14 +1,13 @@
 //! `--version`: the version, and in a release build the commit. The build script is compiled as cargo compiles it and
 //! run where it would be.
 
-#[path = "common/building.rs"]
-mod building;
+mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use building::{mpb, repository, succeed};
+use common::command::{mpb, repository, succeed};
 use tempfile::TempDir;
 
 /// The build script as a program, and places to run it in.

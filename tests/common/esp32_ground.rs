@@ -1,10 +1,9 @@
 //! As much of MicroPython and ESP-IDF as `build` looks at before CMake runs, made up by the tests.
 
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use micropython_builder::component::component_hash;
 use micropython_builder::component::files::Defaults;
@@ -13,8 +12,10 @@ use micropython_builder::component::manifest::{Manifest, project_hash};
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::common::command::{self, failed, names_in, stderr};
+
 pub fn mpb() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut command = command::mpb();
     command.env_remove("IDF_PATH").env_remove("SOURCE_DATE_EPOCH");
     command
 }
@@ -27,17 +28,6 @@ pub fn write(path: &Path, text: &str) {
 pub fn program(path: &Path, script: &str) {
     write(path, &format!("#!/bin/sh\n{script}\n"));
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-pub fn names_in(directory: &Path) -> Vec<OsString> {
-    let mut names: Vec<_> =
-        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    names.sort();
-    names
-}
-
-pub fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 pub const MANIFEST: &str =
@@ -158,21 +148,14 @@ impl Ground {
     #[track_caller]
     pub fn refuses(&self, command: &mut Command, code: i32, words: &[&str]) {
         let output = command.output().unwrap();
+        failed(&output, code, words);
+        failed(&output, code, &["hint: "]);
         let text = stderr(&output);
-        assert_eq!(output.status.code(), Some(code), "{command:?}\n{text}");
-        for word in words.iter().chain(&["hint: "]) {
-            assert!(text.contains(word), "{word:?} is not in:\n{text}");
-        }
         assert_eq!(text.matches("error: ").count(), 1, "{text}");
         assert_eq!(output.stdout, b"");
-        assert_eq!(
-            names_in(&self.path("work")),
-            Vec::<OsString>::new(),
-            "something is left behind"
-        );
+        assert_eq!(names_in(&self.path("work")), Vec::<String>::new(), "something is left behind");
     }
 }
 
 // Each test program uses some of these.
 const _: fn(&Ground, &mut Command, i32, &[&str]) = Ground::refuses;
-const _: fn(&Output) -> String = stderr;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use super::common;
+use super::common::{self, command};
 use super::mpy_cross::mpy_cross;
 
 /// What links in a module's directory to the tree, mpy-cross and this program are called.
@@ -191,7 +191,7 @@ impl Module {
 
     /// The library members that this linker links.
     pub fn members(&self, tools: &Tools, arch: &str) -> Vec<String> {
-        let mut link = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        let mut link = command::mpb();
         link.args(["--json", "--quiet", "natmod-link", "--micropython"]).arg(&tools.tree);
         link.args(self.link_arguments(tools, arch).concat()).current_dir(self.path());
         let report: serde_json::Value = serde_json::from_str(&run(&mut link)).unwrap();
@@ -263,16 +263,12 @@ impl Module {
 
 /// Runs this program in a directory.
 pub fn mpb(arguments: &[&str], directory: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_micropython-builder"))
+    command::mpb()
         .args(arguments)
         .current_dir(directory)
         .env_remove("MICROPYTHON")
         .output()
         .unwrap()
-}
-
-pub fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Compiles a C file with the flags that `py/dynruntime.mk` has for an architecture.
@@ -305,6 +301,5 @@ const _: fn(&Module, &Tools, &str) -> Vec<String> = Module::members;
 const _: fn(&Module, &Tools, &str, &[String]) -> Vec<u8> = Module::with_upstream_and_members;
 const _: fn(&Module) = Module::unlink;
 const _: fn(&[&str], &Path) -> Output = mpb;
-const _: fn(&Output) -> String = stderr;
 const _: fn(&Path, &str, &str, &[&str], &str) -> PathBuf = compile;
 const _: fn(&str, &BTreeMap<String, String>, &str) -> Module = Module::generated;

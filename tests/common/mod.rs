@@ -1,5 +1,7 @@
 //! What the tests share: the tools and sources that a machine may or may not have.
 
+pub mod command;
+
 use std::path::PathBuf;
 use std::process::Command;
 

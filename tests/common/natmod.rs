@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::common::command::{mpb, stderr};
 use super::common::{micropython, python, require};
 
 /// What a test of `natmod` needs for this machine's own architecture; none as with [`require`].
@@ -31,7 +32,7 @@ impl Tools {
 
     /// The same without a MicroPython.
     pub fn natmod_alone(&self, module: &Path, out: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        let mut command = mpb();
         command.arg("natmod").arg(module).arg("--out").arg(out);
         command.arg("--python").arg(&self.python);
         if let Some(path) = path_with_xtensawin() {
@@ -93,10 +94,6 @@ pub fn answering(before: &str, expression: &str) -> String {
 /// The record in a directory of modules.
 pub fn record(out: &Path) -> Value {
     serde_json::from_slice(&fs::read(out.join("natmod.json")).unwrap()).unwrap()
-}
-
-pub fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[track_caller]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::archives;
+use super::common::command;
 use super::server::{Reply, Server};
 
 pub const VERSION: &str = "v1.99.0";
@@ -100,7 +101,7 @@ impl World {
         let pins = self.directory.path().join("pins");
         fs::create_dir_all(&pins).unwrap();
         fs::write(pins.join("micropython.json"), self.pins(&[server]).to_string()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+        let mut command = command::mpb();
         command
             .arg("source")
             .env("MICROPYTHON_BUILDER_PINS", pins)

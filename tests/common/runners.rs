@@ -11,6 +11,7 @@ use std::thread;
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::common::command;
 use super::firmware::firmware;
 use super::natmod::{path_with_xtensawin, succeeds};
 
@@ -120,7 +121,7 @@ pub fn run_with(tree: &Path, runner: Runner, modules: &[Module], code: &str) -> 
     for (name, file) in modules {
         fs::copy(file, directory.path().join(format!("{name}.mpy"))).unwrap();
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut command = command::mpb();
     command.arg("run").arg(firmware(board).unwrap()).arg("--mount").arg(directory.path());
     let output = succeeds(command.args(["--timeout", "120", "--exec", code]));
     String::from_utf8(output.stdout).unwrap()

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::common::command;
+
 /// `run FIRMWARE` without standard input.
 pub fn mpb(firmware: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut command = command::mpb();
     command.arg("run").arg(firmware).stdin(Stdio::null());
     command
 }

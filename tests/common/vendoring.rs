@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use micropython_builder::component::Lock;
@@ -15,6 +15,7 @@ use micropython_builder::report::Silent;
 use micropython_builder::source::Patience;
 use tempfile::TempDir;
 
+use super::common::command;
 use crate::registry::{Entry, Registry, lock};
 
 pub const REGISTRY: &str = "https://components.espressif.com/";
@@ -47,15 +48,9 @@ pub fn get(registry: &Registry, entries: &[&Entry], out: &Path) -> Result<Summar
 
 /// The command, in an environment of its own.
 pub fn command(registry: &Registry) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut command = command::mpb();
     command.env("IDF_COMPONENT_STORAGE_URL", registry.url()).env_remove("MICROPYTHON_BUILDER_PINS");
     command
-}
-
-pub fn run(command: &mut Command) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap_or(-1), text(stdout), text(stderr))
 }
 
 /// A directory with a lock file, and the output directory's path in it.
@@ -79,5 +74,4 @@ pub fn vendor_with(entry: &Entry, out: &Path, options: &Options) -> Result<Summa
 const _: fn(&[&Entry]) -> (TempDir, PathBuf, PathBuf) = place;
 const _: fn(&Registry, &[&Entry], &Path) -> Result<Summary, Error> = get;
 const _: fn(&Registry) -> Command = command;
-const _: fn(&mut Command) -> (i32, String, String) = run;
 const _: fn(&Entry, &Path, &Options) -> Result<Summary, Error> = vendor_with;

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use micropython_builder::image::partition::{Options, Table};
 use serde_json::{Value, json};
 
+use crate::common::command::{self, stderr};
 use crate::device::chip::Chip;
 
 /// A partition table as MicroPython's boards have it, for a flash of 2 MiB.
@@ -166,7 +167,7 @@ impl Firmware {
 
 /// A command line of `flash`, ready to be run.
 pub fn command(firmware: &Path, ports: &[PathBuf], more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_micropython-builder"));
+    let mut command = command::mpb();
     command.arg("flash").arg(firmware);
     for port in ports {
         command.arg("--port").arg(port);
@@ -181,17 +182,7 @@ pub fn flash(firmware: &Path, port: PathBuf, more: &[&str]) -> Output {
 
 /// What a run said of its only board. Panics when it failed.
 pub fn done(output: &Output) -> Value {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
+    assert!(output.status.success(), "{}", stderr(output));
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     value["boards"][0].clone()
-}
-
-/// Checks how a run failed: its exit code, and pieces of what it said.
-pub fn fails(output: &Output, code: i32, pieces: &[&str]) {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{stderr}");
-    for piece in pieces {
-        assert!(stderr.contains(piece), "{piece:?} is not in:\n{stderr}");
-    }
 }

@@ -4,18 +4,17 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::common::command;
+
 /// The binary under test.
 pub fn mpb<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_micropython-builder")).args(arguments).output().unwrap()
+    command::mpb().args(arguments).output().unwrap()
 }
 
 /// Runs a tool that must succeed, and returns what it printed.
 pub fn tool(command: &mut Command) -> String {
     // Scripts of a source tree leave nothing in it.
-    let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}\n{stderr}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    command::succeed(command.env("PYTHONDONTWRITEBYTECODE", "1"))
 }
 
 /// What a run printed for programs. Panics when it printed something else.
@@ -23,14 +22,6 @@ pub fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!("{error}: {output:?}");
     })
-}
-
-pub fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-pub fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 pub fn hex(bytes: &[u8]) -> String {
@@ -185,8 +176,6 @@ SECTIONS {
 ";
 
 // Each test program uses some of these.
-const _: fn(&Output) -> String = stdout;
-const _: fn(&Output) -> String = stderr;
 const _: fn(&Output) -> serde_json::Value = json;
 const _: fn(&[u8]) -> String = hex;
 const _: fn(&Path) -> PathBuf = elf;

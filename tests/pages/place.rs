@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::block::{Block, Kind, blocks};
 use super::said::difference;
+use crate::common::command::succeed;
 use crate::common::micropython;
 use crate::server::{Reply, Routes, Server};
 use crate::{archives, device};
@@ -229,11 +230,6 @@ fn library(place: &Path) -> PathBuf {
     fs::write(unittest.join("manifest.py"), "module('unittest.py')\n").unwrap();
     fs::write(library.join("README.md"), "It is there.\n").unwrap();
     library
-}
-
-fn succeed(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The suite's MicroPython, served on loopback under the name of the release, with pins that fit it.

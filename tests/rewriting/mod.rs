@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::common::command::{mpb, stderr, succeed, succeeded};
 
 /// A program: its files, of which `main.c` prints what the others make.
 pub type Files = Vec<(String, Vec<u8>)>;
@@ -22,13 +24,9 @@ pub fn planted(files: &Files) -> TempDir {
 
 /// Rewrites all files of a directory in place, and says which objects of which files got which section.
 pub fn rewrite(directory: &Path, purpose: &str) -> BTreeMap<(String, String), String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_micropython-builder"))
-        .args(["rewrite", "--json", "--for", purpose, "."])
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut rewrite = mpb();
+    rewrite.args(["rewrite", "--json", "--for", purpose, "."]).current_dir(directory);
+    let told: Value = serde_json::from_str(&succeed(rewrite)).unwrap();
     let mut objects = BTreeMap::new();
     for file in told["files"].as_array().unwrap() {
         let path = file["path"].as_str().unwrap();
@@ -63,7 +61,7 @@ pub fn compile(compiler: &str, flags: &[&str], directory: &Path) -> Result<(), S
             .output()
             .unwrap();
         if !output.status.success() {
-            return Err(format!("{compiler} {flags:?}\n{}", shown(&output)));
+            return Err(format!("{compiler} {flags:?}\n{}", stderr(&output)));
         }
     }
     Ok(())
@@ -75,12 +73,6 @@ pub fn run(flags: &[&str], directory: &Path) -> String {
     let objects = sources(directory).into_iter().map(|source| source.with_extension("o"));
     let mut link = Command::new("gcc");
     let output = link.args(flags).arg("-o").arg(&program).args(objects).output().unwrap();
-    assert!(output.status.success(), "{}", shown(&output));
-    let output = Command::new(&program).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn shown(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    succeeded(&output);
+    succeed(Command::new(&program))
 }
