@@ -148,8 +148,7 @@ impl Ground {
     #[track_caller]
     pub fn refuses(&self, command: &mut Command, code: i32, words: &[&str]) {
         let output = command.output().unwrap();
-        failed(&output, code, words);
-        failed(&output, code, &["hint: "]);
+        failed(&output, code, &[words, &["hint: "]].concat());
         let text = stderr(&output);
         assert_eq!(text.matches("error: ").count(), 1, "{text}");
         assert_eq!(output.stdout, b"");
