@@ -73,7 +73,7 @@ const ROWS: &[Row] = &[
     ("image assemble --bootloader random -o new.bin", USAGE, &["BUILD_DIR"]),
     ("image table table.csv -o new.bin", INPUT, &["\"factory\" starts at 0x10001", "move it to 0x20000"]),
 
-    ("lock --micropython TREE --target esp32c3 --out new", USAGE, &["does not say which ESP-IDF", "--idf-version"]),
+    ("lock --micropython old --target esp32c3 --out new", USAGE, &["does not say which ESP-IDF", "--idf-version"]),
     ("lock --micropython empty --target esp32 --out new", INPUT, &["cannot read empty/", "hint: "]),
     ("vendor --out new", USAGE, &["which components are wanted", "--lock FILE"]),
     ("vendor --lock text --out new", INPUT, &["text is not a lock file"]),
@@ -109,8 +109,8 @@ const ROWS: &[Row] = &[
 
 /// What the rows name.
 fn furnish(place: &Path) {
-    for directory in ["empty", "full", "later", "cut", "module"] {
-        fs::create_dir(place.join(directory)).unwrap();
+    for directory in ["empty", "full", "later", "cut", "module", "old/ports/esp32/main"] {
+        fs::create_dir_all(place.join(directory)).unwrap();
     }
     for (name, text) in [
         ("text", "only text\n"),
@@ -119,6 +119,7 @@ fn furnish(place: &Path) {
         ("later/firmware.json", "{\"schema\": 99}"),
         ("cut/firmware.json", "{"),
         ("module/Makefile", "all:\n"),
+        ("old/ports/esp32/main/idf_component.yml", "dependencies:\n  idf: \">=5.0\"\n"),
         ("table.csv", "# Name, Type, SubType, Offset, Size\nfactory, app, factory, 0x10001, 1M\n"),
     ] {
         fs::write(place.join(name), text).unwrap();
