@@ -125,25 +125,47 @@ impl Staging {
     }
 }
 
-/// The directory that holds an output, made if it was not there. Dropped while nothing is in it, what was made
-/// is gone again.
+/// A directory that was made, with what it lies in, if it was not there. Dropped while nothing is in them, those
+/// that were made are gone again.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// The directories that were not there, the outermost last.
+    directories: Vec<PathBuf>,
+}
+
+impl Made {
+    pub(crate) fn directory(path: &Path) -> Result<Made> {
+        let missing = path.ancestors().take_while(|ancestor| !ancestor.exists());
+        let directories = missing.map(Path::to_owned).collect();
+        fs::create_dir_all(path).map_err(|error| Error::io("create", path, &error))?;
+        Ok(Made { directories })
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for directory in &self.directories {
+            // What holds something is not removed, which is what this counts on.
+            let _ = fs::remove_dir(directory);
+        }
+    }
+}
+
+/// The directory that holds an output, for as long as the output is made.
 #[derive(Debug)]
 pub(crate) struct Parent {
     path: PathBuf,
     /// The output's own name.
     name: OsString,
-    /// The directories that were made, the outermost last.
-    made: Vec<PathBuf>,
+    _made: Made,
 }
 
 impl Parent {
     pub(crate) fn of(out: &Path) -> Result<Parent> {
         let (path, name) = parent_and_name(out)?;
         let name = name.to_owned();
-        let missing = path.ancestors().take_while(|ancestor| !ancestor.exists());
-        let made = missing.map(Path::to_owned).collect();
-        fs::create_dir_all(&path).map_err(|error| Error::io("create", &path, &error))?;
-        Ok(Parent { path, name, made })
+        let made = Made::directory(&path)?;
+        Ok(Parent { path, name, _made: made })
     }
 
     pub(crate) fn name(&self) -> &OsStr {
@@ -162,15 +184,6 @@ impl Parent {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-impl Drop for Parent {
-    fn drop(&mut self) {
-        for directory in &self.made {
-            // What holds something is not removed, which is what this counts on.
-            let _ = fs::remove_dir(directory);
-        }
     }
 }
 

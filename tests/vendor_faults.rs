@@ -12,7 +12,7 @@ mod server;
 mod vendoring;
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -38,18 +38,43 @@ fn files_that_differ_from_the_lock_never_arrive() {
     changed[2].1.push(b'!');
     registry.answer(&good.url, vec![Reply::Whole(zip(&changed))]);
     let mut vendor = command(&registry);
-    vendor.args(["vendor", "--lock"]).arg(&file).arg("--out").arg(&out);
+    vendor.args(["vendor", "--lock"]).arg(&file).arg("--out").arg(out.join("of/esp32"));
     let (code, stdout, stderr) = outcome(&mut vendor);
     assert_eq!((code, stdout.as_str()), (5, ""));
     assert!(stderr.contains("its hash differs from the lock"), "{stderr}");
     assert!(stderr.contains(&good.hash.to_string()), "{stderr}");
-    assert!(!out.join("espressif__good").exists());
+    assert!(!out.exists(), "a directory with nothing in it stays");
 
     // The registry's own word counts before anything is downloaded.
     let other = registry.publish("espressif/other", "1.0.0", &files("2", 10), false, json!({}));
     let wanted = Entry { hash: good.hash, ..other };
     let error = get(&registry, &[&wanted], &out).unwrap_err();
     assert!(error.message().contains("is another one than the lock's"), "{error}");
+}
+
+/// The other one removes the directory, for it got nothing.
+#[test]
+fn a_run_that_waited_for_another_has_a_directory() {
+    let registry = Registry::new();
+    let entry = registry.publish("espressif/one", "1.0.0", &files("1", 10), false, json!({}));
+    let (_directory, file, out) = place(&[&entry]);
+    fs::create_dir(&out).unwrap();
+    let other = fs::File::open(&out).unwrap();
+    other.lock().unwrap();
+    let mut vendor = command(&registry);
+    vendor.args(["vendor", "--lock"]).arg(&file).arg("--out").arg(&out);
+    let mut child = vendor.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("waiting for another run") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "it does not wait");
+    }
+    fs::remove_dir(&out).unwrap();
+    drop(other);
+    io::copy(&mut said, &mut io::sink()).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(check(&plan(&[&entry]), &out).unwrap().is_ok());
 }
 
 #[test]

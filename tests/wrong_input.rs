@@ -80,7 +80,7 @@ const ROWS: &[Row] = &[
     ("vendor --lock nowhere --out new", INPUT, &["cannot read nowhere"]),
     ("vendor --pinned mdns --out new", USAGE, &["expected NAME@VERSION"]),
     ("vendor --pinned a/b@1.0.0 --out new", INPUT, &["a/b 1.0.0 is not pinned", "--write-pins"]),
-    ("vendor --micropython TREE --target esp32 --out new", INPUT, &["has no lock files", "micropython-builder lock"]),
+    ("vendor --micropython old --target esp32 --out new", INPUT, &["has no lock files", "micropython-builder lock"]),
 
     ("natmod module --arch armv9 --out new", USAGE, &["'armv9'", "armv7m"]),
     ("natmod module --mpy-version 7 --out new", USAGE, &["'7'", "6.3"]),

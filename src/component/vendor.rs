@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -24,6 +25,7 @@ use super::{ComponentHash, name, tree};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::pins::Sha256Hash;
+use crate::publish::Made;
 use crate::report::Report;
 use crate::source::{Limits, Patience, nar_hash};
 
@@ -107,7 +109,6 @@ pub struct Summary {
 /// [`Error::source`] when a component cannot be had or is not what the lock and pins say; others when
 /// the directory holds something else, or cannot be written.
 pub fn vendor(plan: &Plan, out: &Path, options: &Options, report: &dyn Report) -> Result<Summary> {
-    fs::create_dir_all(out).map_err(|error| Error::io("create", out, &error))?;
     let work = Work::enter(out, report)?;
     let expected = plan.directories();
     clear(out, &expected, options.force, report)?;
@@ -286,9 +287,12 @@ fn in_parallel<T: Sync, R: Send>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The output directory, held by one run at a time, with the directory for unfinished work in it.
+/// The output directory, held by one run at a time, with the directory for unfinished work in it. Of a run that got
+/// nothing, nothing stays.
 struct Work {
     directory: PathBuf,
+    // Before the lock, so that a directory is not removed that another run has taken up.
+    _made: Made,
     /// The output directory itself is what is locked: a lock file would be part of the result.
     _lock: File,
 }
@@ -297,23 +301,18 @@ impl Work {
     /// Waits until no other run works on `out`, and removes what one that was killed left behind,
     /// except for what it downloaded.
     fn enter(out: &Path, report: &dyn Report) -> Result<Work> {
-        let lock = File::open(out).map_err(|error| Error::io("open", out, &error))?;
-        let mut told = false;
-        loop {
-            interrupt::check()?;
-            match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(Errno::INTR) => {}
-                Err(Errno::WOULDBLOCK) => {
-                    if !std::mem::replace(&mut told, true) {
-                        report.step(&format!("waiting for another run in {}", out.display()));
-                    }
-                    thread::sleep(POLL);
-                }
-                // No locks here (some network filesystems): renames still keep components whole.
-                Err(_) => break,
+        let (made, lock) = loop {
+            let made = Made::directory(out)?;
+            // Another run that got nothing removes the directory, before it is opened here or while it is waited for.
+            let lock = match File::open(out) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(|error| Error::io("open", out, &error))?,
+            };
+            wait_for(&lock, out, report)?;
+            if is_still(&lock, out) {
+                break (made, lock);
             }
-        }
+        };
         let directory = out.join(WORK);
         fs::create_dir_all(&directory).map_err(|error| Error::io("create", &directory, &error))?;
         for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
@@ -322,12 +321,47 @@ impl Work {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        Ok(Work { directory, _lock: lock })
+        Ok(Work { directory, _made: made, _lock: lock })
     }
 
     /// Removes the directory for unfinished work. The output directory stays locked.
     fn finish(&self) -> Result<()> {
         fs::remove_dir_all(&self.directory)
             .map_err(|error| Error::io("remove", &self.directory, &error))
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // What was downloaded in part stays, for the next run to go on with.
+        let _ = fs::remove_dir(&self.directory);
+    }
+}
+
+/// Waits until no other run has the lock of the directory `out`.
+fn wait_for(lock: &File, out: &Path, report: &dyn Report) -> Result<()> {
+    let mut told = false;
+    loop {
+        interrupt::check()?;
+        match rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) => {
+                if !std::mem::replace(&mut told, true) {
+                    report.step(&format!("waiting for another run in {}", out.display()));
+                }
+                thread::sleep(POLL);
+            }
+            // No locks here (some network filesystems): renames still keep components whole.
+            Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// Whether what was opened is what has the path now.
+fn is_still(opened: &File, path: &Path) -> bool {
+    match (opened.metadata(), fs::metadata(path)) {
+        (Ok(opened), Ok(found)) => (opened.dev(), opened.ino()) == (found.dev(), found.ino()),
+        _ => false,
     }
 }
