@@ -69,6 +69,14 @@ impl Lock {
             .write(true)
             .open(path)
             .map_err(|error| fault("create", path, &error))?;
+        Lock::of(file, waiting_for, report)
+    }
+
+    /// The same of a file or directory that was opened, and lies anywhere.
+    ///
+    /// # Errors
+    /// When the user interrupts.
+    pub(crate) fn of(file: File, waiting_for: &str, report: &dyn Report) -> Result<Lock> {
         let mut told = false;
         loop {
             interrupt::check()?;

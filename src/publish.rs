@@ -126,7 +126,7 @@ impl Staging {
 }
 
 /// A directory that was made, with what it lies in, if it was not there. Dropped while nothing is in them, those
-/// that were made are gone again.
+/// that were made are gone again, unless they are kept.
 #[derive(Debug)]
 pub(crate) struct Made {
     /// The directories that were not there, the outermost last.
@@ -139,6 +139,11 @@ impl Made {
         let directories = missing.map(Path::to_owned).collect();
         fs::create_dir_all(path).map_err(|error| Error::io("create", path, &error))?;
         Ok(Made { directories })
+    }
+
+    /// From now on they stay.
+    pub(crate) fn keep(&mut self) {
+        self.directories.clear();
     }
 }
 

@@ -12,7 +12,7 @@ mod vendoring;
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
-use common::command::outcome;
+use common::command::{names_in, outcome};
 use micropython_builder::component::Lock;
 use micropython_builder::component::vendor::check;
 use micropython_builder::error::Kind;
@@ -61,6 +61,17 @@ fn components_are_laid_out_alike_wherever_they_come_from() {
     let (code, stdout, _) = outcome(&mut check);
     assert_eq!(code, 0);
     assert!(stdout.contains("espressif/new 1.7.6~1 sha256-"), "{stdout}");
+}
+
+#[test]
+fn a_lock_without_components_gives_an_empty_directory() {
+    let registry = Registry::new();
+    let (_directory, file, out) = place(&[]);
+    let mut vendor = command(&registry);
+    vendor.args(["vendor", "--lock"]).arg(&file).arg("--out").arg(&out);
+    let (code, _, stderr) = outcome(&mut vendor);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(names_in(&out), Vec::<String>::new());
 }
 
 #[test]

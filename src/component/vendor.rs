@@ -5,7 +5,7 @@
 //! there before, and the next one continues.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
-
 use super::fetch::{Fetcher, Place, Wanted};
 use super::plan::Plan;
 use super::registry::{Registry, Settings};
 use super::{ComponentHash, name, tree};
+use crate::cache::Lock;
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::pins::Sha256Hash;
@@ -31,9 +29,6 @@ use crate::source::{Limits, Patience, nar_hash};
 
 /// The directory in the output directory that everything unfinished is in.
 const WORK: &str = ".vendor";
-
-/// How often a run that waits for another one looks again.
-const POLL: Duration = Duration::from_millis(100);
 
 /// How to vendor.
 #[derive(Debug, Clone)]
@@ -109,7 +104,7 @@ pub struct Summary {
 /// [`Error::source`] when a component cannot be had or is not what the lock and pins say; others when
 /// the directory holds something else, or cannot be written.
 pub fn vendor(plan: &Plan, out: &Path, options: &Options, report: &dyn Report) -> Result<Summary> {
-    let work = Work::enter(out, report)?;
+    let mut work = Work::enter(out, report)?;
     let expected = plan.directories();
     clear(out, &expected, options.force, report)?;
     let registry =
@@ -292,9 +287,9 @@ fn in_parallel<T: Sync, R: Send>(
 struct Work {
     directory: PathBuf,
     // Before the lock, so that a directory is not removed that another run has taken up.
-    _made: Made,
+    made: Made,
     /// The output directory itself is what is locked: a lock file would be part of the result.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Work {
@@ -304,12 +299,13 @@ impl Work {
         let (made, lock) = loop {
             let made = Made::directory(out)?;
             // Another run that got nothing removes the directory, before it is opened here or while it is waited for.
-            let lock = match File::open(out) {
+            let opened = match File::open(out) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened.map_err(|error| Error::io("open", out, &error))?,
             };
-            wait_for(&lock, out, report)?;
-            if is_still(&lock, out) {
+            let found = opened.metadata().map_err(|error| Error::io("read", out, &error))?;
+            let lock = Lock::of(opened, &format!("another run in {}", out.display()), report)?;
+            if is_still(&found, out) {
                 break (made, lock);
             }
         };
@@ -321,13 +317,16 @@ impl Work {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        Ok(Work { directory, _made: made, _lock: lock })
+        Ok(Work { directory, made, _lock: lock })
     }
 
-    /// Removes the directory for unfinished work. The output directory stays locked.
-    fn finish(&self) -> Result<()> {
+    /// Removes the directory for unfinished work. The output directory stays, with nothing in it if the lock names
+    /// no component, and stays locked.
+    fn finish(&mut self) -> Result<()> {
         fs::remove_dir_all(&self.directory)
-            .map_err(|error| Error::io("remove", &self.directory, &error))
+            .map_err(|error| Error::io("remove", &self.directory, &error))?;
+        self.made.keep();
+        Ok(())
     }
 }
 
@@ -338,30 +337,7 @@ impl Drop for Work {
     }
 }
 
-/// Waits until no other run has the lock of the directory `out`.
-fn wait_for(lock: &File, out: &Path, report: &dyn Report) -> Result<()> {
-    let mut told = false;
-    loop {
-        interrupt::check()?;
-        match rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) => {
-                if !std::mem::replace(&mut told, true) {
-                    report.step(&format!("waiting for another run in {}", out.display()));
-                }
-                thread::sleep(POLL);
-            }
-            // No locks here (some network filesystems): renames still keep components whole.
-            Err(_) => return Ok(()),
-        }
-    }
-}
-
 /// Whether what was opened is what has the path now.
-fn is_still(opened: &File, path: &Path) -> bool {
-    match (opened.metadata(), fs::metadata(path)) {
-        (Ok(opened), Ok(found)) => (opened.dev(), opened.ino()) == (found.dev(), found.ino()),
-        _ => false,
-    }
+fn is_still(opened: &Metadata, path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|it| (it.dev(), it.ino()) == (opened.dev(), opened.ino()))
 }
