@@ -166,6 +166,7 @@ mod tests {
             .find(|(_, _, name)| name.contains("that_is_looked_for"))
             .cloned()
             .unwrap();
+        assert!(size > 8, "{size}");
         let line = format!("MEPC : 0x{:x}  RA : 0x{:x}\r\n", address + 8, address + size);
         let (first, second) = line.split_at(9);
         assert!(explainer.hear(first.as_bytes()).is_empty());

@@ -34,15 +34,16 @@ pub fn succeed(mut command: impl BorrowMut<Command>) -> String {
 
 /// Runs a command: its exit code, -1 where a signal ended it, and what it printed to stdout and stderr.
 pub fn outcome(mut command: impl BorrowMut<Command>) -> (i32, String, String) {
-    let output = command.borrow_mut().output().unwrap();
-    (output.status.code().unwrap_or(-1), stdout(&output), stderr(&output))
+    let Output { status, stdout, stderr } = command.borrow_mut().output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap_or(-1), text(stdout), text(stderr))
 }
 
 /// A run succeeded; what it printed.
 #[track_caller]
 pub fn succeeded(output: &Output) -> String {
     assert!(output.status.success(), "{}", stderr(output));
-    stdout(output)
+    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// Runs a command that must end with this exit code, and a message and a hint that hold these words.
